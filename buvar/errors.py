@@ -1,0 +1,276 @@
+"""Every exception of buvar, on the ground floor: this module imports nothing of ours.
+
+An error carries its facts as fields and writes its own sentence: what happened, where, why, and what to do next.
+Where a built-in type says the same thing, the error is one of these too, so that ``except ValueError`` goes on working.
+"""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+import traceback
+import typing as t
+
+import attrs
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+
+EXIT_FAILED: t.Final = 1
+EXIT_USAGE: t.Final = 2
+
+
+class BuvarError(Exception):
+    """The root of all errors that buvar raises itself."""
+
+
+class UsageError(BuvarError):
+    """The service was asked for something that cannot be: the process exits with code 2, not 1."""
+
+
+@attrs.frozen
+class Place:
+    """A line in a file, for a message to point at; *line* and *column* count from 1."""
+
+    file: str
+    line: int
+    column: int | None = None
+
+    def __str__(self) -> str:
+        column = "" if self.column is None else f":{self.column}"
+        return f"{self.file}:{self.line}{column}"
+
+
+def summary(error: BaseException) -> str:
+    """Return the error as a person reads it: its own sentence if it is one of ours, with its type otherwise."""
+    if isinstance(error, BuvarError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def explain(error: BaseException) -> str:
+    """Return `summary` with what is known besides: the notes, and for an error that is not ours the line that raised it.
+
+    A group tells each of its errors.
+    """
+    lines = [summary(error), *getattr(error, "__notes__", ())]
+    if isinstance(error, BaseExceptionGroup):
+        lines.extend(textwrap.indent(explain(each), "  ") for each in error.exceptions)
+    elif not isinstance(error, BuvarError) and (frames := traceback.extract_tb(error.__traceback__)):
+        lines.append(f"at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}")
+    return "\n".join(lines)
+
+
+def exit_code(error: BaseException) -> int:
+    """Return what a process exits with that *error* ended."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+
+
+def nearest(word: str, words: c.Iterable[str]) -> str | None:
+    """Return the one of *words* that *word* was probably meant to be, or None."""
+    return next(iter(difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)), None)
+
+
+def did_you_mean(word: str, words: c.Iterable[str]) -> str:
+    """Return the question that ends a message, or an empty string when nothing is near."""
+    found = nearest(word, words)
+    return f"; did you mean {found!r}?" if found is not None else ""
+
+
+def describe(key: object) -> str:
+    """Return the name by which a person knows a key: ``package.Class`` for a class, the repr for all else."""
+    if isinstance(key, type):
+        return key.__qualname__ if key.__module__ == "builtins" else f"{key.__module__}.{key.__qualname__}"
+    return repr(key)
+
+
+class ComponentLookupError(BuvarError, LookupError):
+    """No component is filed under this key and name.
+
+    Fields: *key*, *name*, *names* (the names under which the key does have components).
+    """
+
+    def __init__(self, key: object, name: object = None, names: c.Iterable[object] = ()) -> None:
+        super().__init__("Component not found", key, name)
+        self.key = key
+        self.name = name
+        self.names = tuple(names)
+
+    def __str__(self) -> str:
+        wanted = describe(self.key) if self.name is None else f"{describe(self.key)} named {self.name!r}"
+        if not self.names:
+            return f"no component {wanted} in the context; add one, or load the plugin that does"
+        names = ", ".join("unnamed" if name is None else repr(name) for name in self.names)
+        return f"no component {wanted} in the context; there is {names}"
+
+
+class NameNotFoundError(UsageError, ModuleNotFoundError):
+    """A dotted name leads nowhere: no such module, or the module has no such attribute.
+
+    What the module itself fails to import is never hidden behind this error.
+    Fields: *dotted* (the name as it was written), *reason*.
+    """
+
+    def __init__(self, dotted: str, reason: str) -> None:
+        super().__init__(f"{dotted!r} was not found: {reason}", name=dotted)
+        self.dotted = dotted
+        self.reason = reason
+
+
+class PluginError(UsageError, ValueError):
+    """What was named is no plugin, or does not behave like one. Fields: *plugin*, *reason*."""
+
+    def __init__(self, plugin: str, reason: str) -> None:
+        super().__init__(f"{plugin} is not a plugin: {reason}")
+        self.plugin = plugin
+        self.reason = reason
+
+
+class StageError(BuvarError, RuntimeError):
+    """A stage was asked to do what its phase does not allow."""
+
+
+class StartTimeoutError(BuvarError, TimeoutError):
+    """Some plugins were still preparing when the time for the start was over.
+
+    Fields: *seconds* (the limit), *stuck* (plugin name -> the stack of its task, as text).
+    """
+
+    def __init__(self, seconds: float, stuck: c.Mapping[str, str]) -> None:
+        self.seconds = seconds
+        self.stuck = dict(stuck)
+        super().__init__(seconds, self.stuck)
+
+    def __str__(self) -> str:
+        stacks = "\n".join(f"{name}:\n{stack}" for name, stack in self.stuck.items())
+        return f"not started after {self.seconds:g} s, still preparing: {', '.join(self.stuck)}\n{stacks}"
+
+
+class SocketError(UsageError, OSError):
+    """A socket cannot be bound or taken over. Fields: *uri*, *reason*."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"cannot listen on {uri}: {reason}")
+        self.uri = uri
+        self.reason = reason
+
+
+class SocketURIError(UsageError, TypeError, ValueError):
+    """A socket URI is none that we know. Fields: *uri*, *reason*."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri!r} is no socket URI: {reason}")
+        self.uri = uri
+        self.reason = reason
+
+
+class AdapterError(UsageError):
+    """A callable cannot serve as an adapter. Fields: *implementation*, *reason*, *place*."""
+
+    def __init__(self, implementation: object, reason: str, place: Place | None = None) -> None:
+        self.implementation = implementation
+        self.reason = reason
+        self.place = place
+        super().__init__(implementation, reason)
+
+    def __str__(self) -> str:
+        name = getattr(self.implementation, "__qualname__", None) or repr(self.implementation)
+        where = f" ({self.place})" if self.place is not None else ""
+        return f"{name}{where} cannot be an adapter: {self.reason}"
+
+
+@attrs.frozen
+class Step:
+    """One step on the path of a `ResolveError`: who needs what, as ``UserService(mailer)``, and where that is."""
+
+    name: str
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ResolveError(BuvarError):
+    """Nothing in the context and no adapter provides what was asked for.
+
+    Fields: *target*, *path* (the names of who needed whom, the missing one first), *steps* (the same, with places),
+    *reason*, *causes* (why each candidate failed).
+    """
+
+    def __init__(
+        self,
+        target: object,
+        reason: str,
+        path: c.Iterable[Step | str] = (),
+        causes: c.Iterable[ResolveError] = (),
+    ) -> None:
+        self.target = target
+        self.reason = reason
+        self.steps = tuple(Step(step) if isinstance(step, str) else step for step in path)
+        self.path = tuple(step.name for step in self.steps)
+        self.causes = tuple(causes)
+        super().__init__(reason, target, self.causes)
+
+    def __str__(self) -> str:
+        lines = [f"{' <- '.join(self.path) or describe(self.target)}: {self.reason}"]
+        lines.extend(f"  {step.name} is at {step.place}" for step in self.steps if step.place is not None)
+        for cause in self.causes:
+            lines.extend(f"  {line}" for line in str(cause).splitlines())
+        return "\n".join(lines)
+
+
+@attrs.frozen
+class ConfigProblem:
+    """One thing that is wrong with a configuration.
+
+    *path* is the dotted place of the value ("" for the root), *origin* where it came from: a `Place` in a file, or the
+    name of an environment variable or of a command line option as text; None when it came from nowhere.
+    """
+
+    path: str
+    message: str
+    origin: str | Place | None = None
+
+    def __str__(self) -> str:
+        where = f" ({self.origin})" if self.origin is not None else ""
+        return f"{self.path}: {self.message}{where}" if self.path else f"{self.message}{where}"
+
+
+class ConfigError(UsageError, ValueError):
+    """A configuration cannot be read or does not fit its class; *problems* holds all there is to mend, at once."""
+
+    def __init__(self, *problems: ConfigProblem | str) -> None:
+        self.problems = tuple(ConfigProblem("", p) if isinstance(p, str) else p for p in problems)
+        super().__init__(*self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class ConversionError(BuvarError, ValueError):
+    """A configured value is not what its field expects.
+
+    Fields: *expected* (as in "an integer"), *got* (the value as it may be shown; never the text of a secret).
+    """
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(expected, got)
+        self.expected = expected
+        self.got = got
+
+    def __str__(self) -> str:
+        return f"expected {self.expected}, got {self.got}"
+
+
+class MissingFieldError(BuvarError, KeyError):
+    """A field that has no default was not configured. Fields: *field* (its name)."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+    def __str__(self) -> str:
+        return f"{self.field} is required"

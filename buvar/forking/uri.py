@@ -1,0 +1,123 @@
+"""Socket URIs: ``tcp://host:port``, ``tcp://[::1]:port``, ``unix:///path?mode=660`` and ``fd://3``.
+
+Each has one canonical form, its ``str``, under which the socket is a component. An empty host means all IPv4 addresses,
+``tcp://[::]:80`` all of both kinds.
+"""
+
+from __future__ import annotations
+
+import socket
+import typing as t
+import urllib.parse
+
+import attrs
+
+from buvar.errors import SocketURIError
+
+EXAMPLES = "write tcp://127.0.0.1:8080, tcp://[::]:8080, unix:///run/service.sock or fd://3"
+
+
+@attrs.frozen
+class SocketURI:
+    """A parsed socket URI.
+
+    *scheme* is ``tcp``, ``unix`` or ``fd``; *host* and *port* belong to the first, *path* (absolute) and *mode* (the
+    permissions of the socket file, None: what the umask leaves) to the second, *fd* to the third.
+    """
+
+    scheme: t.Literal["tcp", "unix", "fd"]
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    mode: int | None = None
+    fd: int = -1
+
+    def __str__(self) -> str:
+        if self.scheme == "tcp":
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            return f"tcp://{host}:{self.port}"
+        if self.scheme == "unix":
+            return f"unix://{urllib.parse.quote(self.path)}"
+        return f"fd://{self.fd}"
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """The address family that a socket of this URI has."""
+        if self.scheme == "unix":
+            return socket.AF_UNIX
+        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+
+    def gethost(self) -> str:
+        """Return the host, as the URI objects of upstream did."""
+        return self.host
+
+    def getport(self) -> int:
+        """Return the port, as the URI objects of upstream did."""
+        return self.port
+
+    def getpath(self) -> str:
+        """Return the path, as the URI objects of upstream did."""
+        return self.path
+
+
+def parse(text: str) -> SocketURI:
+    """Parse *text*. Raises `errors.SocketURIError` (a TypeError and a ValueError) that says what is wrong with it."""
+    try:
+        parts = urllib.parse.urlsplit(text)
+        if parts.scheme == "tcp":
+            return _tcp(text, parts)
+        if parts.scheme == "unix":
+            return _unix(text, parts)
+        if parts.scheme == "fd":
+            return _fd(text, parts)
+    except SocketURIError:
+        raise
+    except ValueError as error:
+        raise SocketURIError(text, f"{error}; {EXAMPLES}") from None
+    raise SocketURIError(text, f"the scheme {parts.scheme!r} is not tcp, unix or fd; {EXAMPLES}")
+
+
+def _tcp(text: str, parts: urllib.parse.SplitResult) -> SocketURI:
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username is not None:
+        raise SocketURIError(text, f"a tcp address is a host and a port, nothing else; {EXAMPLES}")
+    if parts.port is None:
+        raise SocketURIError(text, f"the port is missing; {EXAMPLES}")
+    host = parts.hostname or ""
+    if not host and "[" in parts.netloc:
+        raise SocketURIError(text, f"the address between the brackets is missing; {EXAMPLES}")
+    return SocketURI("tcp", host=host or "0.0.0.0", port=parts.port)  # noqa: S104 - an empty host means all, by contract
+
+
+def _unix(text: str, parts: urllib.parse.SplitResult) -> SocketURI:
+    path = urllib.parse.unquote(parts.path)
+    if parts.netloc or not path.startswith("/") or path.endswith("/"):
+        raise SocketURIError(
+            text, f"the path must be absolute and name a file: unix:///path (three slashes); {EXAMPLES}"
+        )
+    if "\0" in path or len(path.encode()) > 107:
+        raise SocketURIError(text, "the path is longer than 107 bytes or holds a NUL; use a shorter one")
+    query = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
+    mode = query.pop("mode", None)
+    if query or parts.fragment:
+        raise SocketURIError(text, f"only 'mode' may follow the path, not {', '.join(query) or parts.fragment!r}")
+    return SocketURI("unix", path=path, mode=None if mode is None else _mode(text, mode))
+
+
+def _mode(text: str, mode: str) -> int:
+    if not mode or not set(mode) <= set("01234567") or int(mode, 8) > 0o777:
+        raise SocketURIError(text, f"mode={mode} is no octal permission; write mode=660")
+    return int(mode, 8)
+
+
+def _fd(text: str, parts: urllib.parse.SplitResult) -> SocketURI:
+    if not (parts.netloc.isascii() and parts.netloc.isdigit()) or parts.path or parts.query or parts.fragment:
+        raise SocketURIError(text, f"a file descriptor is a number; {EXAMPLES}")
+    return SocketURI("fd", fd=int(parts.netloc))
+
+
+def of_address(family: int, address: t.Any) -> SocketURI:
+    """Return the URI of what ``getsockname`` says of a socket of *family*."""
+    if family == socket.AF_UNIX:
+        name = address.decode(errors="surrogateescape") if isinstance(address, bytes) else address
+        return SocketURI("unix", path=name)
+    return SocketURI("tcp", host=address[0], port=address[1])

@@ -1,0 +1,165 @@
+"""A worker: what the supervisor knows of it, and how the forked process starts and ends.
+
+Both talk over a socket pair, the channel: the worker sends one JSON object a line (`Report`); end of file tells either
+side that the other one is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import enum
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+import typing as t
+
+import attrs
+
+from buvar.errors import EXIT_FAILED, exit_code, explain
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+#: signals that the supervisor forwards, and that do nothing in a worker where no handler is
+FORWARDED = (signal.SIGHUP, signal.SIGQUIT, signal.SIGABRT, signal.SIGWINCH, signal.SIGUSR1, signal.SIGUSR2)
+
+#: ``prctl(2)``: the signal that a process gets when its parent dies
+PR_SET_PDEATHSIG = 1
+
+
+class State(enum.Enum):
+    """Where a worker is in its life."""
+
+    BOOTING = "booting"
+    READY = "ready"
+    STOPPING = "stopping"
+
+
+@attrs.define(eq=False)
+class Worker:
+    """A worker as the supervisor sees it; times are those of `time.monotonic`, in seconds."""
+
+    pid: int
+    slot: int
+    channel: socket.socket
+    state: State = State.BOOTING
+    was_ready: bool = False
+    ended: bool = False
+    born: float = attrs.field(factory=time.monotonic)
+    ready_at: float | None = None
+    kill_at: float | None = None
+    words: dict[str, str] = attrs.field(factory=dict)
+    hung_up: bool = False
+    _buffer: bytes = b""
+
+    def read(self) -> c.Iterator[dict[str, t.Any]]:
+        """Return the reports that have come since the last call. Reads what there is, and does not wait."""
+        try:
+            while chunk := self.channel.recv(65536):
+                self._buffer += chunk
+            self.hung_up = True
+        except BlockingIOError:
+            pass
+        except OSError:  # the worker is gone: its exit tells that
+            self.hung_up = True
+        *lines, self._buffer = self._buffer.split(b"\n")
+        return (json.loads(line) for line in lines)
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal; the pid is the worker's own until it is reaped."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signum)
+
+    def terminate(self, kill_at: float) -> None:
+        """Ask the worker to finish; it is to be killed at *kill_at*."""
+        self.state = State.STOPPING
+        self.kill_at = kill_at
+        self.send_signal(signal.SIGTERM)
+
+
+class Report:
+    """The worker's end of the channel."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        # a full channel must not hold a worker for ever
+        channel.settimeout(1.0)
+
+    def fileno(self) -> int:
+        """Return the file descriptor, to watch for the end of the supervisor."""
+        return self._channel.fileno()
+
+    def supervisor_gone(self) -> bool:
+        """Tell whether there is an end of file to read: the supervisor sends nothing, ever."""
+        with contextlib.suppress(BlockingIOError, TimeoutError):
+            return not self._channel.recv(1, socket.MSG_DONTWAIT)
+        return False
+
+    def _send(self, **facts: t.Any) -> None:
+        with contextlib.suppress(OSError):  # the supervisor is gone: there is nobody to tell
+            self._channel.sendall(json.dumps(facts).encode() + b"\n")
+
+    def ready(self) -> None:
+        """Say that this worker serves."""
+        self._send(ready=True)
+
+    def ended(self) -> None:
+        """Say that the work is done: all tasks have ended by themselves, so no other worker need take the place."""
+        self._send(ended=True)
+
+    def failed(self, error: BaseException) -> None:
+        """Send the last words: the error in a line or few, and its traceback."""
+        self._send(error=explain(error), exception="".join(traceback.format_exception(error)))
+
+
+def become_worker(parent: int, main: c.Callable[[], int]) -> t.NoReturn:
+    """Run *main* in this forked process and exit with the code that it returns; never return, whatever happens.
+
+    *parent* is the supervisor's pid. Signals are still blocked when this is called.
+    """
+    code = EXIT_FAILED
+    try:
+        _reset_signals()
+        _die_with(parent)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        code = main()
+    except SystemExit as error:
+        code = exit_code(error)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        _flush()
+        os._exit(code)
+
+
+def _reset_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for signum in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(signum, signal.SIG_DFL)
+    # INT is a terminal's, sent to the whole group: the supervisor decides. A handler that does nothing is not inherited
+    # by programs that the worker starts, as SIG_IGN would be.
+    for signum in (signal.SIGINT, *FORWARDED):
+        signal.signal(signum, _do_nothing)
+
+
+def _do_nothing(*_: object) -> None:
+    pass
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the signal was asked for
+        os._exit(EXIT_FAILED)
+
+
+def _flush() -> None:
+    for flush in (logging.shutdown, sys.stdout.flush, sys.stderr.flush):
+        with contextlib.suppress(Exception):
+            flush()

@@ -1,0 +1,92 @@
+"""Dotted names: ``"package.module"``, ``"package.module:attribute"`` and ``".relative"`` to objects and back.
+
+Not to be found and to be found but broken are two things: the first is `NameNotFoundError`, with the nearest name
+that there is; the second is the error that the module itself raised, with a note that says which name led there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+import typing as t
+
+from .errors import NameNotFoundError, did_you_mean
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+
+def resolve(dotted: str, package: str | None = None) -> t.Any:
+    """Return the module or the attribute that *dotted* names; a leading dot is relative to *package*.
+
+    Raises `NameNotFoundError` (an ImportError) when there is no such thing, ValueError for what is no dotted name, and
+    whatever the import itself raises.
+    """
+    module_name, colon, path = dotted.partition(":")
+    if not module_name.strip(".") or ":" in path or (colon and not path):
+        raise ValueError(f"{dotted!r} is no name of a module or of something in it; write 'package.module:attribute'")
+    module = _import(dotted, _absolute(dotted, module_name, package))
+    found = module
+    for attribute in path.split(".") if path else ():
+        found = _attribute(dotted, found, attribute)
+    return found
+
+
+def _absolute(dotted: str, module_name: str, package: str | None) -> str:
+    if not module_name.startswith("."):
+        return module_name
+    if not package:
+        raise NameNotFoundError(dotted, "a relative name needs a package to start from; write the whole name")
+    try:
+        return importlib.util.resolve_name(module_name, package)
+    except ImportError:
+        raise NameNotFoundError(dotted, f"it leads out of the package {package!r}") from None
+
+
+def _import(dotted: str, module_name: str) -> t.Any:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # the missing one is what was asked for, or a package on the way to it: then it is not there; any other missing
+        # module is missing inside of what was found
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            error.add_note(f"while importing {dotted!r}")
+            raise
+        raise NameNotFoundError(dotted, _why_missing(error.name)) from None
+    except BaseException as error:
+        error.add_note(f"while importing {dotted!r}")
+        raise
+
+
+def _why_missing(module_name: str) -> str:
+    parent, _, _ = module_name.rpartition(".")
+    if parent and not hasattr(sys.modules.get(parent), "__path__"):
+        return f"{parent!r} is a module, not a package, and holds no {module_name!r}"
+    place = f"in the package {parent!r}" if parent else "on the import path"
+    return f"no module {module_name!r} {place}{did_you_mean(module_name, _siblings(parent))}"
+
+
+def _siblings(parent: str) -> c.Iterator[str]:
+    paths = sys.modules[parent].__path__ if parent else None
+    prefix = f"{parent}." if parent else ""
+    for module in pkgutil.iter_modules(paths):
+        yield f"{prefix}{module.name}"
+
+
+def _attribute(dotted: str, holder: t.Any, attribute: str) -> t.Any:
+    try:
+        return getattr(holder, attribute)
+    except AttributeError:
+        name = getattr(holder, "__name__", repr(holder))
+        reason = f"{name!r} has no {attribute!r}{did_you_mean(attribute, vars(holder))}"
+        raise NameNotFoundError(dotted, reason) from None
+
+
+def fqdn(target: t.Any) -> str:
+    """Return the dotted name of a module, a function or a class: ``"package.module:attribute"``."""
+    qualname = getattr(target, "__qualname__", None)
+    if qualname is None:
+        return str(getattr(target, "__name__", repr(target)))
+    return f"{target.__module__}:{qualname}"

@@ -1,0 +1,243 @@
+"""Loading: from a name to a prepared plugin.
+
+Each plugin is prepared in a task of its own, which lives until teardown if the plugin suspends itself with a bare
+``yield``: so what it enters it also leaves from the same task. It runs in a context of its own too: the shared layer on
+top, below it the plugin's own (its `Loader`), then what the stage has. Additions go to the shared layer and carry the
+plugin's name.
+
+A plugin is prepared once, however often it is loaded; who loads one that is just being prepared waits for it. The waits
+form a graph. A load that would close a circle in it returns at once, and the circle is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections.abc as c
+import contextvars
+import inspect
+import sys
+import time
+import types
+import typing as t
+
+import attrs
+import structlog
+
+from buvar import components, context, di, errors, names
+from buvar.di import resolve
+from buvar.staging import record, tasks
+
+if t.TYPE_CHECKING:
+    from buvar.staging import teardown
+
+PLUGIN_FUNCTION_NAME = "prepare"
+
+log = structlog.get_logger(__name__)
+
+PluginRef: t.TypeAlias = str | types.ModuleType | c.Callable[..., t.Any]
+
+
+def resolve_plugin_func(
+    plugin: PluginRef, *, function_name: str = PLUGIN_FUNCTION_NAME, package: str | None = None
+) -> record.Prepare:
+    """Return the prepare function of *plugin*: a dotted name (with a leading dot in *package*), a module, a function.
+
+    Raises `errors.NameNotFoundError` or `errors.PluginError` (a ValueError), and whatever the import of it raises.
+    """
+    found: t.Any = names.resolve(plugin, package) if isinstance(plugin, str) else plugin
+    if inspect.ismodule(found):
+        found = _prepare_of(found, function_name)
+    if not (inspect.iscoroutinefunction(found) or inspect.isasyncgenfunction(found)):
+        reason = "it is not async; write 'async def'" if callable(found) else "it is neither a module nor a function"
+        raise errors.PluginError(names.fqdn(found), reason)
+    return t.cast("record.Prepare", found)
+
+
+def _prepare_of(module: types.ModuleType, function_name: str) -> t.Any:
+    found = getattr(module, function_name, None)
+    if found is None:
+        near = errors.did_you_mean(function_name, vars(module))
+        raise errors.PluginError(module.__name__, f"the module has no function {function_name!r}{near}")
+    return found
+
+
+@attrs.define(eq=False)
+class Plugins:
+    """All plugins of a stage, in the order in which they were first loaded.
+
+    *shared* is the layer that they share, *below* the layers under it. *circles* holds the path of each circle.
+    """
+
+    shared: components.Layer
+    below: tuple[components.Layer, ...]
+    teardown: teardown.Teardown
+    records: dict[record.Prepare, record.PluginRecord] = attrs.field(factory=dict, init=False)
+    circles: list[tuple[str, ...]] = attrs.field(factory=list, init=False)
+    open: bool = attrs.field(default=True, init=False)
+
+    def __iter__(self) -> c.Iterator[record.PluginRecord]:
+        return iter(self.records.values())
+
+    @property
+    def tasks(self) -> list[tasks.StageTask]:
+        """What the plugins yielded, in load order."""
+        return [task for plugin in self for task in plugin.tasks]
+
+    @property
+    def preparing(self) -> list[record.PluginRecord]:
+        """The plugins that are still being prepared."""
+        return [plugin for plugin in self if not plugin.prepared.done()]
+
+    async def load(self, prepare: record.Prepare, loader: record.PluginRecord | None) -> None:
+        """Prepare a plugin for *loader* (None: the stage), or wait for it if it is being prepared already."""
+        plugin = self.records.get(prepare)
+        if plugin is None:
+            plugin = self._start(prepare, loader)
+        elif loader is not None and not plugin.prepared.done() and (path := plugin.waiting_for(loader)):
+            circle = (loader.name, *(each.name for each in path))
+            self.circles.append(circle)
+            log.warning("plugins load each other in a circle", path=" -> ".join(circle))
+            return
+        await plugin.join(loader)
+
+    def _start(self, prepare: record.Prepare, loader: record.PluginRecord | None) -> record.PluginRecord:
+        if not self.open:
+            raise errors.StageError(f"{names.fqdn(prepare)} is loaded too late: the stage runs; load it in a prepare")
+        own = components.Layer()
+        plugin = record.PluginRecord(prepare, loader, components.Components(self.shared, own, *self.below))
+        self.records[prepare] = plugin
+        components.Components(own).add(Loader(self, plugin))
+        scope = contextvars.copy_context()
+        scope.run(context.buvar_context.set, plugin.components)
+        plugin.task = asyncio.create_task(self._live(plugin), name=f"plugin {plugin.name}", context=scope)
+        return plugin
+
+    async def _live(self, plugin: record.PluginRecord) -> None:
+        """The life of a plugin: prepared, suspended until teardown if it wants to be, finished."""
+        began = time.perf_counter()
+        log.info("preparing plugin", plugin=plugin.name, loader=plugin.loader and plugin.loader.name)
+        resume = asyncio.Event()
+        try:
+            suspended = await _collect(plugin)
+        except BaseException as error:  # whoever loads the plugin gets it, and if nobody does the stage will
+            plugin.failed(error)
+            return
+        finally:
+            plugin.seconds = time.perf_counter() - began
+        if suspended is not None:
+            task = t.cast("asyncio.Task[None]", asyncio.current_task())
+            self.teardown.add(_Resume(plugin.name, resume, task))
+        plugin.prepared.set_result(None)
+        if suspended is not None:
+            await resume.wait()
+            await _finish(plugin.name, suspended)
+
+    async def settle(self) -> None:
+        """Wait for the plugins that nobody waits for any more; raise the first error that nobody has seen."""
+        while pending := self.preparing:
+            await asyncio.wait([plugin.prepared for plugin in pending])
+        for plugin in self:
+            if (error := plugin.prepared.exception()) is not None and not plugin.seen:
+                raise error
+
+    async def abort(self) -> None:
+        """Cancel what is still being prepared and wait until it has given up; close what will never be started."""
+        pending = self.preparing
+        for plugin in pending:
+            if plugin.task is not None:
+                plugin.task.cancel()
+        if pending:
+            await asyncio.wait([plugin.prepared for plugin in pending], timeout=tasks.OBEY_TIMEOUT)
+        for plugin in self:
+            if plugin.prepared.done() and not plugin.prepared.cancelled():
+                plugin.prepared.exception()  # told: the error that made the stage give up is the one to tell
+        self.close()
+
+    def close(self) -> None:
+        """Give up all tasks that were never started."""
+        for task in self.tasks:
+            task.close()
+
+
+class _Resume:
+    """Wakes a suspended plugin at teardown and waits for its end."""
+
+    def __init__(self, name: str, resume: asyncio.Event, task: asyncio.Task[None]) -> None:
+        self.__qualname__ = f"plugin {name}"
+        self._resume = resume
+        self._task = task
+
+    async def __call__(self) -> None:
+        self._resume.set()
+        await self._task
+
+
+async def _collect(plugin: record.PluginRecord) -> record.Generator | None:
+    """Prepare *plugin* and collect its tasks; return its generator if that suspended itself with a bare ``yield``."""
+    arguments = await resolve.arguments(di.buvar_adapters.get(), plugin.prepare)
+    result = plugin.prepare(**arguments)
+    if not inspect.isasyncgen(result):
+        for item in _items(plugin.name, await result):
+            plugin.add_task(item)
+        return None
+    generator = plugin.generator = t.cast("record.Generator", result)
+    async for item in generator:
+        if item is None:
+            return generator
+        plugin.add_task(item)
+    return None
+
+
+def _items(name: str, result: t.Any) -> c.Iterable[t.Any]:
+    if result is None:
+        return ()
+    if inspect.isawaitable(result):
+        return (result,)
+    if isinstance(result, c.Iterable) and not isinstance(result, str | bytes | c.Mapping):
+        return result
+    raise errors.PluginError(name, f"it returned {result!r}; return nothing, an awaitable, or several of them")
+
+
+async def _finish(name: str, generator: record.Generator) -> None:
+    try:
+        item = await anext(generator)
+    except StopAsyncIteration:
+        return
+    if inspect.iscoroutine(item):
+        item.close()
+    await generator.aclose()
+    raise errors.PluginError(name, f"it yielded {item!r} after its bare yield; yield tasks before it")
+
+
+class Loader:
+    """Loads plugins for the plugin that holds it (for the stage itself, where no plugin does).
+
+    ``await load("package.module", ".relative", "package.module:function", module, function)`` prepares each, in this
+    order, and returns when all are prepared. Relative names start from the package of the plugin that loads.
+    """
+
+    def __init__(self, plugins: Plugins, plugin: record.PluginRecord | None = None) -> None:
+        self._plugins = plugins
+        self._plugin = plugin
+
+    @property
+    def plugins(self) -> tuple[record.PluginRecord, ...]:
+        """What is known of each plugin of the stage, in load order."""
+        return tuple(self._plugins)
+
+    @property
+    def tasks(self) -> c.Iterator[c.Awaitable[t.Any]]:
+        """What all plugins of the stage yielded, in load order."""
+        return (task.awaitable for task in self._plugins.tasks)
+
+    async def __call__(self, *plugins: PluginRef) -> None:
+        """Load *plugins*; see the class. Raises what their preparation raises, with notes that say who loaded whom."""
+        for plugin in plugins:
+            prepare = resolve_plugin_func(plugin, package=self._package())
+            await self._plugins.load(prepare, self._plugin)
+
+    def _package(self) -> str | None:
+        if self._plugin is None:
+            return None
+        module = sys.modules.get(self._plugin.prepare.__module__)
+        return getattr(module, "__package__", None)

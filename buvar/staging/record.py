@@ -1,0 +1,122 @@
+"""What a stage knows of each of its plugins: who loaded it, how long it took, what it gave."""
+
+from __future__ import annotations
+
+import asyncio
+import collections.abc as c
+import contextvars
+import inspect
+import traceback
+import typing as t
+
+import attrs
+
+from buvar import errors, names
+from buvar.components import Components, Entry
+from buvar.staging import tasks
+
+Prepare: t.TypeAlias = c.Callable[..., t.Any]
+Generator: t.TypeAlias = c.AsyncGenerator[t.Any, None]
+
+NOTE = "while preparing plugin"
+
+
+def plugin_name(prepare: Prepare) -> str:
+    """Return ``"package.module"`` for the ``prepare`` of a module, ``"package.module:function"`` for another."""
+    module, _, function = names.fqdn(prepare).partition(":")
+    return module if function in {"prepare", ""} else f"{module}:{function}"
+
+
+@attrs.define(eq=False)
+class PluginRecord:
+    """One plugin of a stage.
+
+    *prepared* is done when its preparation is, with the error if it failed. *seconds* is how long that took, the loads
+    that it waited for included. *components* is the context that its code runs in.
+    """
+
+    prepare: Prepare
+    loader: PluginRecord | None
+    components: Components
+    name: str = attrs.field(init=False)
+    prepared: asyncio.Future[None] = attrs.field(factory=lambda: asyncio.get_running_loop().create_future(), init=False)
+    tasks: list[tasks.StageTask] = attrs.field(factory=list, init=False)
+    seconds: float = attrs.field(default=0.0, init=False)
+    seen: bool = attrs.field(default=False, init=False)
+    task: asyncio.Task[None] | None = attrs.field(default=None, init=False)
+    generator: Generator | None = attrs.field(default=None, init=False)
+    _waits: list[PluginRecord] = attrs.field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.name = plugin_name(self.prepare)
+        self.components.owner = self.name
+
+    @property
+    def chain(self) -> list[str]:
+        """The plugin and who loaded it, up to the one that the stage loaded."""
+        return [self.name, *(self.loader.chain if self.loader is not None else ())]
+
+    def add_task(self, awaitable: t.Any) -> None:
+        """Keep what the plugin yielded, to be run in the plugin's context."""
+        if not inspect.isawaitable(awaitable):
+            raise errors.PluginError(
+                self.name, f"it yielded {awaitable!r}, which is no awaitable; yield task(), not task"
+            )
+        self.tasks.append(tasks.StageTask(awaitable, self.name, contextvars.copy_context()))
+
+    def added(self) -> list[Entry]:
+        """List the components that the plugin added to what it shares."""
+        return [entry for entry in self.components.entries() if entry.owner == self.name]
+
+    async def join(self, loader: PluginRecord | None) -> None:
+        """Wait, for *loader*, until the plugin is prepared. Raises the error of its preparation."""
+        waits = loader._waits if loader is not None else []
+        waits.append(self)
+        try:
+            await asyncio.shield(self.prepared)
+        finally:
+            waits.remove(self)
+            self.seen = self.seen or self.prepared.done()
+
+    def waiting_for(self, target: PluginRecord) -> list[PluginRecord]:
+        """Return the path of waits from this plugin to *target*, both included; empty when there is none."""
+        if self is target:
+            return [self]
+        for each in self._waits:
+            if path := each.waiting_for(target):
+                return [self, *path]
+        return []
+
+    def failed(self, error: BaseException) -> None:
+        """End the preparation with *error*, which keeps its type and gains a note that says where it happened."""
+        if isinstance(error, asyncio.CancelledError):
+            if self.task is not None and self.task.cancelling():
+                self.prepared.cancel()
+                return
+            cancelled, error = error, errors.StageError(f"plugin {self.name} was cancelled by what it waited for")
+            error.__cause__ = cancelled
+        if not any(note.startswith(NOTE) for note in getattr(error, "__notes__", ())):
+            error.add_note(f"{NOTE} {', loaded by '.join(self.chain)}")
+        self.prepared.set_exception(error)
+
+    def stack(self) -> str:
+        """Return where the preparation is just now, as the lines of a traceback."""
+        frames = list(_frames(self.task.get_coro() if self.task is not None else None))
+        frames += _frames(self.generator)
+        return "".join(traceback.format_list(traceback.StackSummary.extract((f, f.f_lineno) for f in frames)))
+
+
+def _frames(awaited: t.Any) -> c.Iterator[t.Any]:
+    # a suspended task only knows its outermost frame: walk on through what each one awaits
+    while awaited is not None:
+        for kind in ("cr", "gi", "ag"):
+            if (frame := getattr(awaited, f"{kind}_frame", None)) is not None:
+                yield frame
+        awaited = next(
+            (
+                found
+                for name in ("cr_await", "gi_yieldfrom", "ag_await")
+                if (found := getattr(awaited, name, None)) is not None
+            ),
+            None,
+        )

@@ -1,0 +1,76 @@
+"""Signals of the process, as methods: ``handle_int``, ``handle_term``, ``handle_hup`` and so on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import typing as t
+
+if t.TYPE_CHECKING:
+    import asyncio
+    import collections.abc as c
+
+
+class Stoppable(t.Protocol):
+    """What the handlers know of a stage."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+    @property
+    def cancel(self) -> asyncio.Event: ...
+    def stop(self) -> None: ...
+
+
+class Signals:
+    """Handles the signals that it has methods for, while the stage lives; afterwards the former handlers are back.
+
+    INT and TERM stop the stage; a second one cuts the grace of its tasks short. Subclasses add ``handle_hup``,
+    ``handle_quit``, ``handle_abort``, ``handle_winch``, ``handle_usr1`` and ``handle_usr2``, or override the two.
+    A handler runs in the loop, takes no arguments and finds the stage in ``self.stage``.
+    """
+
+    handlers: t.ClassVar[tuple[tuple[int, str], ...]] = (
+        (signal.SIGINT, "handle_int"),
+        (signal.SIGTERM, "handle_term"),
+        (signal.SIGHUP, "handle_hup"),
+        (signal.SIGQUIT, "handle_quit"),
+        (signal.SIGABRT, "handle_abort"),
+        (signal.SIGWINCH, "handle_winch"),
+        (signal.SIGUSR1, "handle_usr1"),
+        (signal.SIGUSR2, "handle_usr2"),
+    )
+
+    def __init__(self, stage: Stoppable) -> None:
+        self.stage = stage
+        self._former: dict[int, t.Any] = {}
+
+    def implemented(self) -> c.Iterator[tuple[int, c.Callable[[], None]]]:
+        """List the signals that there is a handler for, with the handler."""
+        for signum, name in self.handlers:
+            handler = getattr(self, name, None)
+            if callable(handler):
+                yield signum, handler
+
+    def add_signal_handlers(self) -> None:
+        """Take the signals over. Outside of the main thread a process has none to take, and nothing happens."""
+        if self._former or threading.current_thread() is not threading.main_thread():
+            return
+        for signum, handler in self.implemented():
+            self._former[signum] = signal.getsignal(signum)
+            self.stage.loop.add_signal_handler(signum, handler)
+
+    def remove_signal_handlers(self) -> None:
+        """Give the signals back to whoever had them."""
+        for signum, former in self._former.items():
+            self.stage.loop.remove_signal_handler(signum)
+            if former is not None:  # None: it was not installed from Python, and cannot be from here
+                signal.signal(signum, former)
+        self._former = {}
+
+    def handle_int(self) -> None:
+        """Stop the stage."""
+        self.stage.stop()
+
+    def handle_term(self) -> None:
+        """Stop the stage."""
+        self.stage.stop()

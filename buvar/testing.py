@@ -1,0 +1,218 @@
+"""The pytest plugin: plugins under test are prepared before the test and torn down after it.
+
+::
+
+    @pytest.mark.buvar_plugins("buvar.config", "shop.users")
+    async def test_users(buvar_config_source):
+        assert context.get(Users)
+
+The marker loads the plugins, and the test runs in their context: what they added, the test finds. So does every test that
+asks for `buvar_load` or `buvar_plugin_context`. What the plugins yield is not run; the test may do so. With
+pytest-asyncio the stage lives on the loop of the test (or of its async fixtures, if the test itself is not async); without
+it, on a loop of its own.
+
+No fixture works unasked, and nothing that a test does not use is imported for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import typing as t
+
+import pytest
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from buvar import config, plugin
+    from buvar.components import Components
+
+P = t.ParamSpec("P")
+R = t.TypeVar("R")
+
+PLUGINS_MARK = "buvar_plugins"
+LOOP_SCOPES = ("function", "class", "module", "package", "session")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and with pytest-asyncio the fixtures that know its loops."""
+    config.addinivalue_line("markers", f"{PLUGINS_MARK}(*plugins): load the plugins and run the test in their context")
+    if (asyncio_plugin := _asyncio_plugin(config)) is not None:
+        config.pluginmanager.register(_loop_fixtures(asyncio_plugin), "buvar_loops")
+
+
+@pytest.hookimpl
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Give a marked test the fixture that loads its plugins, after all those that it asks for itself."""
+    if (
+        isinstance(item, pytest.Function)
+        and item.get_closest_marker(PLUGINS_MARK) is not None
+        and "buvar_plugin_context" not in item.fixturenames
+    ):
+        # a new list: all parameter sets of a function have one in common, and may differ in their marks
+        item.fixturenames = [*item.fixturenames, "buvar_plugin_context"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> c.Generator[None, t.Any, t.Any]:
+    """Run the test in the context of its plugins, if it loads any; whoever runs it on a loop passes that on."""
+    funcargs = getattr(item, "funcargs", {})
+    if "buvar_load" not in funcargs and "buvar_plugin_context" not in funcargs:
+        return (yield)
+    from buvar.context import buvar_context as current
+
+    components = funcargs.get("buvar_plugin_context") or funcargs["buvar_stage"].context
+    token = current.set(components)
+    try:
+        return (yield)
+    finally:
+        current.reset(token)
+
+
+def wrap_in_buvar_plugin_context(context: Components, func: c.Callable[P, R]) -> c.Callable[P, R]:
+    """Return *func*, a function or a coroutine function, so that it runs with *context* as the current context."""
+    from buvar import context as contexts
+
+    if not inspect.iscoroutinefunction(func):
+        return contexts.run(context)(func)
+
+    @functools.wraps(func)
+    async def wrapper(*args: P.args, **kwargs: P.kwargs) -> t.Any:
+        token = contexts.buvar_context.set(context)
+        try:
+            return await func(*args, **kwargs)
+        finally:
+            contexts.buvar_context.reset(token)
+
+    return t.cast("c.Callable[P, R]", wrapper)
+
+
+@pytest.fixture
+def buvar_config_source() -> config.ConfigSource:
+    """The configuration of the plugins under test: empty, to be filled (``merge``) or overridden."""
+    from buvar import config
+
+    return config.ConfigSource()
+
+
+@pytest.fixture
+def buvar_context(buvar_config_source: config.ConfigSource) -> Components:
+    """The components that are passed to the stage; the configuration is one of them."""
+    from buvar.components import Components
+
+    components = Components()
+    components.add(buvar_config_source)
+    return components
+
+
+@pytest.fixture
+def buvar_stage_loop(request: pytest.FixtureRequest) -> c.Iterator[asyncio.AbstractEventLoop]:
+    """The event loop of the stage: the one that runs the test."""
+    name = _loop_fixture_for(request)
+    if name is not None:
+        yield request.getfixturevalue(name)
+        return
+    # with a factory the runner leaves alone what is the current loop of the thread
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        yield runner.get_loop()
+
+
+@pytest.fixture
+def buvar_stage(buvar_context: Components, buvar_stage_loop: asyncio.AbstractEventLoop) -> c.Iterator[plugin.Stage]:
+    """A stage on the loop of the test. It is torn down when the test is over, whatever came of it."""
+    from buvar import plugin
+
+    class NoSignals(plugin.Signals):
+        """The signals stay pytest's: Ctrl-C ends the run."""
+
+        handlers = ()
+
+    stage = plugin.Stage(components=buvar_context, loop=buvar_stage_loop, signals=NoSignals)
+    yield stage
+    stage.cancel.set()  # a plugin that works on its own, or a task that the test started, learns of the end
+    stage.run_teardown()
+
+
+@pytest.fixture
+def buvar_load(request: pytest.FixtureRequest, buvar_stage: plugin.Stage) -> plugin.Loader:
+    """Load the plugins of the closest marker; ``await buvar_load(…)`` loads more of them in the test."""
+    mark = request.node.get_closest_marker(PLUGINS_MARK)
+    if mark is not None and mark.args:
+        buvar_stage.load(*mark.args)
+    return buvar_stage.loader
+
+
+@pytest.fixture
+def buvar_plugin_context(buvar_stage: plugin.Stage, buvar_load: plugin.Loader) -> Components:
+    """The context that the plugins share, with what they added."""
+    return buvar_stage.context
+
+
+@pytest.fixture
+def buvar_adapters_setup_contextvars() -> c.Iterator[None]:
+    """A fresh registry of adapters for this test; afterwards the former one is back."""
+    from buvar import di
+
+    token = di.buvar_adapters.set(di.Adapters())
+    yield
+    di.buvar_adapters.reset(token)
+
+
+@pytest.fixture
+def reset_buvar_context() -> c.Iterator[None]:
+    """A fresh current context for this test; afterwards the former one is back."""
+    from buvar.components import Components
+    from buvar.context import buvar_context as current
+
+    token = current.set(Components())
+    yield
+    current.reset(token)
+
+
+@pytest.fixture
+def reset_config_sections() -> c.Iterator[None]:
+    """Let this test define configuration classes for any section; afterwards the sections belong to whom they did."""
+    from buvar import config
+
+    former = config.Config.__buvar_config_sections__
+    config.Config.__buvar_config_sections__ = {}
+    yield
+    config.Config.__buvar_config_sections__ = former
+
+
+def _asyncio_plugin(config: pytest.Config) -> t.Any:
+    """Return pytest-asyncio if this run has it; it is not imported for our sake."""
+    found = (config.pluginmanager.get_plugin(name) for name in ("asyncio", "pytest_asyncio.plugin"))
+    return next((plugin for plugin in found if hasattr(plugin, "is_async_test")), None)
+
+
+def _loop_fixture_for(request: pytest.FixtureRequest) -> str | None:
+    """Return the fixture that gives the loop of this test (of its async fixtures, if it is not async itself)."""
+    asyncio_plugin = _asyncio_plugin(request.config)
+    if asyncio_plugin is None:
+        return None
+    if not asyncio_plugin.is_async_test(request.node):
+        return _loop_fixture_name(None)
+    mark = request.node.get_closest_marker("asyncio")
+    # `scope` is the older word of pytest-asyncio for the same
+    scope = mark.kwargs.get("loop_scope") or mark.kwargs.get("scope")
+    return _loop_fixture_name(scope or request.config.getini("asyncio_default_test_loop_scope"))
+
+
+def _loop_fixture_name(scope: str | None) -> str:
+    return f"_buvar_{scope or 'fixture'}_loop"
+
+
+def _loop_fixtures(asyncio_plugin: t.Any) -> object:
+    """Return a pytest plugin that has, for each scope of loops, an async fixture that is the loop it runs on."""
+
+    def loop_fixture(scope: str | None) -> t.Any:
+        @asyncio_plugin.fixture(loop_scope=scope, name=_loop_fixture_name(scope))
+        async def running_loop(_: object) -> asyncio.AbstractEventLoop:
+            return asyncio.get_running_loop()
+
+        return running_loop
+
+    return type("LoopFixtures", (), {f"{scope}_loop": loop_fixture(scope) for scope in (None, *LOOP_SCOPES)})()
