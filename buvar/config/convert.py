@@ -1,0 +1,238 @@
+"""Values to instances: a strict cattrs converter.
+
+Text is taken for a number, a boolean, a date or a path where it can be nothing else ("8080", "on"), since the
+environment knows only text; all else has to have its type. Errors are those of cattrs, one group per class or
+collection, so hooks that users register on the converter nest in ours and ours in theirs.
+"""
+
+from __future__ import annotations
+
+import collections
+import collections.abc as c
+import functools
+import types
+import typing as t
+
+import attrs
+import cattrs
+from cattrs.errors import (
+    AttributeValidationNote,
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
+
+from buvar.errors import ConversionError, MissingFieldError
+
+from . import describe as schema
+from . import scalars
+from .words import COLLECTIONS, MAPPINGS, is_table, text_of, unfit, withheld
+
+
+def _noted(error: Exception, note: str) -> Exception:
+    error.add_note(note)
+    return error
+
+
+class _Structure:
+    """The hooks of collections and unions.
+
+    They read the type that they are called with and keep nothing of it: to cattrs ``int | str`` and ``str | int`` are
+    one type, but the order counts.
+    """
+
+    def __init__(self, converter: cattrs.Converter) -> None:
+        self.converter = converter
+
+    def _each(self, items: c.Iterable[tuple[t.Any, t.Any, t.Any]], whole: t.Any) -> list[t.Any]:
+        """Convert all ``(index or key, value, type)``; the errors come together."""
+        results, failed = [], []
+        for index, value, hint in items:
+            try:
+                results.append(self.converter.structure(value, hint))
+            except Exception as error:
+                failed.append(_noted(error, IterableValidationNote(f"at {index!r}", index, hint)))
+        if failed:
+            raise IterableValidationError(f"While structuring {whole}", failed, whole)
+        return results
+
+    def collection(self, value: t.Any, hint: t.Any) -> t.Any:
+        element = next(iter(t.get_args(hint)), t.Any)
+        items = ((index, item, element) for index, item in enumerate(_require_list(value, hint)))
+        converted = self._each(items, hint)
+        try:
+            return COLLECTIONS[schema.origin(hint)](converted)
+        except TypeError:
+            raise ConversionError("a list of values that a set can hold", "a list") from None
+
+    def tuple(self, value: t.Any, hint: t.Any) -> t.Any:
+        items = _require_list(value, hint)
+        hints = t.get_args(hint) if hint not in (tuple, t.Tuple) else (t.Any, ...)  # noqa: UP006 - users write it
+        if len(hints) == 2 and hints[1] is Ellipsis:
+            hints = hints[:1] * len(items)
+        if len(items) != len(hints):
+            raise ConversionError(f"a list of {len(hints)} values", f"one of {len(items)}")
+        return tuple(self._each(zip(range(len(items)), items, hints, strict=True), hint))
+
+    def mapping(self, value: t.Any, hint: t.Any) -> t.Any:
+        if not isinstance(value, c.Mapping):
+            raise unfit(hint, value)
+        key_hint, value_hint = t.get_args(hint) or (t.Any, t.Any)
+        keys = self._each(((key, key, key_hint) for key in value), hint)
+        values = self._each(((key, item, value_hint) for key, item in value.items()), hint)
+        return dict(zip(keys, values, strict=True))
+
+    def union(self, value: t.Any, hint: t.Any) -> t.Any:
+        allowed = schema.members(hint)
+        if value is None and types.NoneType in t.get_args(hint):
+            return None
+        if type(value) in allowed:
+            return self.converter.structure(value, type(value))
+        tables = [member for member in allowed if is_table(member)]
+        if len(tables) == 1 and isinstance(value, c.Mapping):
+            return self.converter.structure(value, tables[0])
+        if len(allowed) == 1:
+            return self.converter.structure(value, allowed[0])
+        for member in allowed:
+            try:
+                return self.converter.structure(value, member)
+            except Exception:  # noqa: S112 - not this one; that none fits is told below
+                continue
+        raise unfit(hint, value)
+
+
+def _require_list(value: object, hint: t.Any) -> c.Sequence[t.Any]:
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, set | frozenset | collections.deque):
+        return list(value)
+    raise unfit(hint, value)
+
+
+@attrs.frozen
+class _Class:
+    """The hook of an attrs class or a dataclass: all of its fields are tried before an error is raised."""
+
+    hint: t.Any
+    cls: t.Any
+    converter: cattrs.Converter
+    fields: tuple[schema.Field, ...]
+    known: frozenset[str]
+    has_secrets: bool
+
+    @classmethod
+    def of(cls, hint: t.Any, converter: cattrs.Converter) -> _Class:
+        fields = schema.fields(hint)
+        return cls(
+            hint,
+            schema.origin(hint),
+            converter,
+            fields,
+            frozenset(field.key for field in fields),
+            schema.has_secrets(hint),
+        )
+
+    @functools.cached_property
+    def hooks(self) -> tuple[tuple[schema.Field, c.Callable[[t.Any, t.Any], t.Any]], ...]:
+        # looked up at the first call, for then the hook of a class that holds itself is known; when a user registers
+        # another hook, cattrs makes all hooks anew, this one too
+        return tuple((field, self._hook(field)) for field in self.fields)
+
+    def _hook(self, field: schema.Field) -> c.Callable[[t.Any, t.Any], t.Any]:
+        try:
+            return self.converter.get_structure_hook(field.type)
+        except Exception:
+            return self.converter.structure  # which tells that there is none, should the field ever be configured
+
+    def __call__(self, value: t.Any, _: t.Any) -> t.Any:
+        if isinstance(value, self.cls):
+            return value
+        if not isinstance(value, c.Mapping):
+            raise unfit(self.hint, value)
+        arguments, failed = self._arguments(value)
+        if not value.keys() <= self.known:
+            failed.append(ForbiddenExtraKeysError(None, self.cls, set(value.keys() - self.known)))
+        if not failed:
+            try:
+                return self.cls(**arguments)
+            except Exception as error:
+                failed.append(_refusal(error, self.fields, _secrets(self.hint, value) if self.has_secrets else ()))
+        raise ClassValidationError(f"While structuring {self.cls.__name__}", failed, self.cls)
+
+    def _arguments(self, value: c.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], list[Exception]]:
+        arguments: dict[str, t.Any] = {}
+        failed: list[Exception] = []
+        for field, hook in self.hooks:
+            try:
+                if field.key in value:
+                    arguments[field.argument] = hook(value[field.key], field.type)
+                elif field.required:
+                    arguments[field.argument] = hook(_absent(field), field.type)
+            except Exception as error:
+                hide = field.secret and not isinstance(error, MissingFieldError)
+                failed.append(_at(field, withheld(field) if hide else error))
+        return arguments, failed
+
+
+def _absent(field: schema.Field) -> t.Any:
+    """Return what stands for a required field that is not configured, if something does."""
+    if field.nested is None or field.optional:
+        raise MissingFieldError(field.key)
+    return {}  # all of its fields may have defaults
+
+
+def _at(field: schema.Field, error: Exception) -> Exception:
+    return _noted(error, AttributeValidationNote(f"at {field.key}", field.key, field.type))
+
+
+def _refusal(error: Exception, fields: c.Iterable[schema.Field], secrets: c.Collection[str]) -> Exception:
+    """Return what a validator or the constructor raised, without secrets and with the field, when attrs says which."""
+    names = [argument.name for argument in error.args if isinstance(argument, attrs.Attribute)]
+    field = next((field for field in fields if field.key in names), None)
+    text = text_of(error).casefold()
+    if (field is not None and field.secret) or any(secret in text for secret in secrets):
+        error = ValueError(f"refused ({type(error).__name__}); the reason is withheld, since it may show a secret")
+    return _at(field, error) if field is not None else error
+
+
+def _secrets(cls: type, value: t.Any) -> set[str]:
+    """Collect the secrets in the values for a class, in all forms in which a message would show them."""
+    if not isinstance(value, c.Mapping):
+        return set()
+    found = set()
+    for field in schema.fields(cls):
+        given = value.get(field.key)
+        if field.secret and given is not None:
+            found |= {form.strip().casefold() for form in (str(given), repr(given), repr(given)[1:-1])}
+        elif field.nested is not None:
+            found |= _secrets(field.nested, given)
+        else:
+            found |= _secrets_within(field.type, given)
+    return found - {""}
+
+
+def _secrets_within(hint: t.Any, value: t.Any) -> set[str]:
+    """Collect the secrets of the classes that stand somewhere in an annotation, as in ``list[Account]``."""
+    if isinstance(value, list | tuple):
+        return {secret for item in value for secret in _secrets_within(hint, item)}
+    if not isinstance(value, c.Mapping):
+        return set()
+    inner = {secret for item in value.values() for secret in _secrets_within(hint, item)}
+    return inner.union(*(_secrets(cls, value) for cls in schema.classes(hint)))
+
+
+def make_converter() -> cattrs.Converter:
+    """Return a converter with all of our hooks, ready for those of users, which go first."""
+    converter = cattrs.Converter()
+    structure = _Structure(converter)
+    # a hook that a user registers for a whole union is kept by cattrs in a table of its own
+    own = getattr(converter, "_union_struct_registry", {})
+    scalars.register(converter)
+    register = converter.register_structure_hook_func
+    register(lambda hint: schema.origin(hint) in COLLECTIONS, structure.collection)
+    register(lambda hint: schema.origin(hint) is tuple, structure.tuple)
+    register(lambda hint: schema.origin(hint) in MAPPINGS, structure.mapping)
+    register(lambda hint: schema.is_union(hint) and hint not in own, structure.union)
+    converter.register_structure_hook_factory(schema.has, lambda hint: _Class.of(hint, converter))
+    return converter

@@ -1,0 +1,345 @@
+"""ConfigSource: the one dict that all configuration is merged into, and where each value came from.
+
+The order, the strongest first: `ConfigSource.override` (``--set`` of the command line), the environment, later dicts
+and files, earlier ones, the default of the class.
+"""
+
+from __future__ import annotations
+
+import collections.abc as c
+import os
+import tomllib
+import typing as t
+
+import attrs
+from cattrs.errors import ForbiddenExtraKeysError
+
+from buvar.components import missing
+from buvar.errors import ConfigError, ConfigProblem, ConversionError, Place, did_you_mean
+
+from . import convert, describe, files, flaws, texts, words
+
+T = t.TypeVar("T")
+
+#: registers how types are built from configured values; hooks of users count in `ConfigSource.load`
+relaxed_converter: t.Final = convert.make_converter()
+
+
+class ConfigSource(dict[str, t.Any]):
+    """A dict that merges dicts: tables key by key, for all else the later one wins. What is merged is copied.
+
+    *env_prefix* begins the names of the environment variables that `load` looks at: ``APP`` for ``APP_SECTION_FIELD``.
+    Raises `ConfigError` where one dict has a table and another has none.
+    """
+
+    def __init__(self, *sources: c.Mapping[str, t.Any], env_prefix: str | None = None) -> None:
+        super().__init__()
+        self.env_prefix: tuple[str, ...] = (env_prefix,) if env_prefix else ()
+        self._layers: list[files.Layer] = []
+        self._options: dict[tuple[str, ...], _Option] = {}
+        self.merge(*sources)
+
+    @classmethod
+    def read(cls, *paths: str | os.PathLike[str], env_prefix: str | None = None) -> t.Self:
+        """Read and merge TOML files, the last being the strongest.
+
+        Raises one `ConfigError` with all files that cannot be read or do not parse, with line and column.
+        """
+        source = cls(env_prefix=env_prefix)
+        documents: list[files.Document] = []
+        problems: list[ConfigProblem] = []
+        for path in paths:
+            try:
+                documents.append(files.read(path))
+            except ConfigError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise ConfigError(*problems)
+        for document in documents:
+            source._stack(files.Layer(document.values, document))
+        return source
+
+    def merge(self, *sources: c.Mapping[str, t.Any]) -> None:
+        """Merge more dicts over what is here; the same rules and errors as for the class."""
+        for source in sources:
+            self._stack(files.Layer(_copy(source)))
+            if isinstance(source, ConfigSource):
+                # its values stand in the layer; its layers below know the places, its options stay options
+                self._layers[-1:-1] = source._layers
+                self._options.update(source._options)
+
+    def override(self, path: str, text: str) -> None:
+        """Set one value from the command line, stronger than all else: ``override("db.port", "5432")``.
+
+        *path* is written like a key in TOML; *text* is a TOML value, and what is none stands for itself.
+        Raises `ConfigError` for a path that is none, and for one that leads through a value that is no table.
+        """
+        keys = _keys(path)
+        value = _toml_value(text)
+        tree: dict[str, t.Any] = {}
+        describe.put(tree, keys, value)
+        self._stack(files.Layer(tree), origin=f"--set {path}")
+        self._options = {old: option for old, option in self._options.items() if old[: len(keys)] != keys}
+        self._options[keys] = _Option(path, text, value)
+
+    def origin(self, *path: str | int) -> Place | str | None:
+        """Tell where the value at a path of keys and indices came from; None when it came from no file or option."""
+        where = self.option_for(path)
+        if where is not None:
+            return where
+        value = _dig(self, path)
+        for layer in reversed(self._layers):
+            found = _dig(layer.values, path)
+            if found is not missing and (found is value or found == value or isinstance(found, dict)):
+                place = layer.origin(path)
+                if place is not None:
+                    return place
+        # a table that holds nothing but what an option set
+        inner = (option for keys, option in self._options.items() if path and keys[: len(path)] == path)
+        return next((f"--set {option.path}" for option in inner), None)
+
+    def option_for(self, path: files.Path) -> str | None:
+        """Return the ``--set`` that gave the value at a path, or the table around it, if one did."""
+        found = next((option for keys, option in self._options.items() if path[: len(keys)] == keys), None)
+        return f"--set {found.path}" if found is not None else None
+
+    def load(self, config_cls: type[T], name: str | None = None) -> T:
+        """Build an instance from the section *name*, or from the root, and from the environment.
+
+        *config_cls* is an attrs class or a dataclass. Raises one `ConfigError` with all that is wrong.
+        Tables in the root that the class does not know are other sections, and left alone.
+        """
+        return t.cast("T", _Loading(self, config_cls, name).run())
+
+    def _stack(self, layer: files.Layer, origin: str | None = None) -> None:
+        clashes: list[files.Path] = []
+        merged = merge(self, layer.values, clashes)
+        if clashes:
+            raise ConfigError(*(self._clash(path, layer, origin) for path in clashes))
+        self.update(merged)
+        self._layers.append(layer)
+
+    def _clash(self, path: files.Path, layer: files.Layer, origin: str | None) -> ConfigProblem:
+        before, now = words.kind(_dig(self, path)), words.kind(_dig(layer.values, path))
+        place = self.origin(*path)
+        earlier = f" in {place}" if place is not None else " before"
+        return ConfigProblem(dotted(path), f"is {before}{earlier}, but {now} here", origin or layer.origin(path))
+
+    def __repr__(self) -> str:
+        # not the values: some of them are secret, and only classes know which
+        return f"<ConfigSource: {', '.join(map(str, self)) or 'empty'}>"
+
+
+@attrs.frozen
+class _Option:
+    """What ``--set path=text`` said: *value* is the text read as TOML, or the text itself."""
+
+    path: str
+    text: str
+    value: t.Any
+
+
+def _keys(path: str) -> tuple[str, ...]:
+    try:
+        tree: t.Any = tomllib.loads(f"{path} = 0") if "\n" not in path else None
+    except (ValueError, RecursionError):
+        tree = None
+    keys: list[str] = []
+    while isinstance(tree, dict) and len(tree) == 1:
+        key, tree = next(iter(tree.items()))
+        keys.append(key)
+    if tree != 0 or not keys:
+        raise ConfigError(ConfigProblem("", f"{path!r} is no path of keys; write section.key=value", f"--set {path}"))
+    return tuple(keys)
+
+
+def _toml_value(text: str) -> t.Any:
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return table["value"] if len(table) == 1 else text
+
+
+def merge(
+    left: c.Mapping[str, t.Any], right: c.Mapping[str, t.Any], clashes: list[files.Path] | None = None
+) -> dict[str, t.Any]:
+    """Return *left* with *right* over it.
+
+    Where only one of both has a table, its path is added to *clashes*; without such a list, *right* wins there too.
+    """
+    return _merge(left, right, (), clashes)
+
+
+def _merge(
+    left: c.Mapping[str, t.Any], right: c.Mapping[str, t.Any], path: files.Path, clashes: list[files.Path] | None
+) -> dict[str, t.Any]:
+    merged = dict(left)
+    for key, value in right.items():
+        old = left.get(key, missing)
+        here = (*path, key)
+        if isinstance(value, c.Mapping) and isinstance(old, c.Mapping):
+            merged[key] = _merge(old, value, here, clashes)
+        elif clashes is not None and old is not missing and isinstance(value, c.Mapping) != isinstance(old, c.Mapping):
+            clashes.append(here)
+        else:
+            merged[key] = _copy(value)
+    return merged
+
+
+def _overlay(values: c.Mapping[str, t.Any], path: tuple[str, ...], value: t.Any) -> c.Mapping[str, t.Any]:
+    """Return *values* with *value* at a path; what leads through a value that is no table stays as it is."""
+    if not path:
+        return merge(values, value) if isinstance(value, c.Mapping) else values
+    key, rest = path[0], path[1:]
+    old = values.get(key)
+    if not rest and not (isinstance(old, c.Mapping) and isinstance(value, c.Mapping)):
+        return {**values, key: value}
+    inner = {} if old is None else old
+    return {**values, key: _overlay(inner, rest, value)} if isinstance(inner, c.Mapping) else values
+
+
+def _copy(value: t.Any) -> t.Any:
+    if isinstance(value, c.Mapping):
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    return value
+
+
+def _dig(value: t.Any, path: c.Iterable[t.Hashable]) -> t.Any:
+    for key in path:
+        if isinstance(value, c.Mapping):
+            value = value.get(key, missing)
+        elif isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
+            value = value[key]
+        else:
+            return missing
+    return value
+
+
+def dotted(path: c.Iterable[t.Hashable]) -> str:
+    """Write a path for a person: ``servers[1].port``."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else f"{key}"
+    return text
+
+
+class _Loading:
+    """One call of `ConfigSource.load`: the values of a section, what goes over them, and what is wrong with them."""
+
+    def __init__(self, source: ConfigSource, cls: type, name: str | None) -> None:
+        self.source = source
+        self.cls = cls
+        self.section: tuple[str, ...] = (name,) if name else ()
+        self.variables = describe.variables(cls, source.env_prefix + self.section)
+        self.origins: dict[files.Path, str] = {}
+        self.problems: list[ConfigProblem] = []
+
+    def run(self) -> t.Any:
+        """Return the instance, or raise `ConfigError`."""
+        values = self._options(self._environment(self._configured()))
+        cause = instance = None
+        failed: list[flaws.Flaw] = []
+        try:
+            instance = t.cast("t.Any", relaxed_converter.structure(values, self.cls))
+        except Exception as error:
+            failed = list(flaws.read(error))
+            if not describe.has_secrets(self.cls):
+                cause = next((flaw.error for flaw in failed if flaw.unexpected), None)
+        known = {problem.path for problem in self.problems}
+        self.problems += [problem for flaw in failed for problem in self._told(flaw) if problem.path not in known]
+        # raised out here, so that no error is chained to it that may show a secret
+        if self.problems:
+            raise ConfigError(*self.problems) from cause
+        return instance
+
+    def _configured(self) -> t.Any:
+        if self.section:
+            return self.source.get(self.section[0], {})
+        known = {field.key for field in describe.fields(self.cls)}
+        return {key: value for key, value in self.source.items() if key in known or not _is_section(value)}
+
+    def _environment(self, values: t.Any) -> t.Any:
+        environ = os.environ
+        given = [variable for variable in self.variables if variable.name in environ]
+        if not given or not isinstance(values, c.Mapping):
+            return values
+        for variable in given:
+            origin = f"environment variable {variable.name}"
+            if variable.path in self.origins:
+                message = f"is set twice, by {self.origins[variable.path]} too; unset one of them"
+                self._problem(variable.path, message, origin)
+                continue
+            self.origins[variable.path] = origin
+            try:
+                value = texts.from_text(relaxed_converter, variable.field, describe.text_of(variable))
+            except (ConfigError, ConversionError) as error:
+                message = error.problems[0].message if isinstance(error, ConfigError) else str(error)
+                self._problem(variable.path, message, origin)
+            else:
+                values = _overlay(values, variable.path, value)
+        return values
+
+    def _options(self, values: t.Any) -> t.Any:
+        depth = len(self.section)
+        for keys, option in self.source._options.items():
+            if keys[:depth] != self.section or not isinstance(values, c.Mapping):
+                continue
+            path = keys[depth:]
+            try:
+                value = self._option_value(path, option)
+            except ConversionError as error:
+                self._problem(path, str(error), f"--set {option.path}")
+            else:
+                values = _overlay(values, path, value)
+        return values
+
+    def _option_value(self, path: tuple[str, ...], option: _Option) -> t.Any:
+        for variable in self.variables:
+            depth = len(variable.path)
+            if path[:depth] == variable.path:
+                return texts.from_option(relaxed_converter, variable.field, path[depth:], option.text, option.value)
+        return option.value
+
+    def _problem(self, path: files.Path, message: str, origin: Place | str | None) -> None:
+        self.problems.append(ConfigProblem(dotted(self.section + path), message, origin))
+
+    def _told(self, flaw: flaws.Flaw) -> c.Iterator[ConfigProblem]:
+        path = self.section + flaw.path
+        if isinstance(flaw.error, ForbiddenExtraKeysError):
+            known = [field.key for field in describe.fields(flaw.error.cl)]
+            for key in sorted(flaw.error.extra_fields, key=str):
+                hint = did_you_mean(str(key), known) or f"; the keys are {', '.join(known) or 'none'}"
+                yield ConfigProblem(dotted((*path, key)), f"unknown key{hint}", self._origin((*flaw.path, key)))
+        elif flaw.missing:
+            yield ConfigProblem(dotted(path), f"is required; {self._advice(flaw.path)}", self._origin(flaw.path[:-1]))
+        else:
+            yield ConfigProblem(dotted(path), words.explain(flaw.error), self._origin(flaw.path))
+
+    def _advice(self, path: files.Path) -> str:
+        table = dotted(self.section + path[:-1])
+        if any(isinstance(key, int) for key in path):
+            return f"set {path[-1]!r} in {table}"
+        place = f"set {path[-1]!r} in [{table}]" if table else f"set {path[-1]!r} above all tables"
+        names = [variable.name for variable in self.variables if variable.path == path]
+        if not names:
+            return place
+        return f"{place} or the environment variable {' or '.join(names)}"
+
+    def _origin(self, path: files.Path) -> Place | str | None:
+        where = self.source.option_for(self.section + path)
+        if where is not None:
+            return where
+        for depth in range(len(path), 0, -1):
+            if path[:depth] in self.origins:
+                return self.origins[path[:depth]]
+        return self.source.origin(*self.section, *path)
+
+
+def _is_section(value: object) -> bool:
+    """Tell a table, or an array of tables, from what can only be a value."""
+    return isinstance(value, c.Mapping) or (
+        isinstance(value, list) and bool(value) and all(isinstance(item, c.Mapping) for item in value)
+    )
