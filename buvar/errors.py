@@ -22,7 +22,18 @@ EXIT_USAGE: t.Final = 2
 
 
 class BuvarError(Exception):
-    """The root of all errors that buvar raises itself."""
+    """The root of all errors that buvar raises itself. They can be copied and pickled, fields and notes included."""
+
+    def __reduce__(self) -> tuple[t.Any, ...]:
+        # the default calls the class with `args`, which are not what its signature takes
+        return _rebuild, (type(self), self.args, vars(self))
+
+
+def _rebuild(kind: type[BuvarError], args: tuple[object, ...], fields: dict[str, object]) -> BuvarError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(fields)
+    return error
 
 
 class UsageError(BuvarError):

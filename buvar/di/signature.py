@@ -1,0 +1,273 @@
+"""Reading callables: what they need, what they return, where they stand.
+
+Annotations that are strings mean what they mean where the callable was written: its closure, its class, its module.
+Who registers it plays no part.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import functools
+import inspect
+import linecache
+import re
+import sys
+import types
+import typing as t
+
+import attrs
+
+from buvar import errors
+from buvar.components import missing
+
+from . import typeform
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+_SKIPPED: t.Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@attrs.frozen(eq=False)
+class Parameter:
+    """One thing that a callable needs.
+
+    *name* is None for what is asked for by type alone, *metadata* what stands beside the type in ``Annotated``,
+    *default* is `missing` where there is none.
+    """
+
+    name: str | None
+    form: typeform.Form
+    default: t.Any = missing
+    metadata: tuple[t.Any, ...] = ()
+    positional: bool = False
+
+
+def core(implementation: t.Any) -> t.Any:
+    """Return what stands behind a (nested) `functools.partial`; all else is its own core."""
+    while isinstance(implementation, functools.partial):
+        implementation = implementation.func
+    return implementation
+
+
+def function_of(implementation: t.Any) -> t.Any:
+    """Return the plain function that runs when *implementation* is called, None when it is not written in Python."""
+    found = core(implementation)
+    if isinstance(found, type) or isinstance(t.get_origin(found), type):
+        found = _constructor(t.get_origin(found) or found)
+    elif isinstance(found, types.MethodType):
+        found = found.__func__
+    elif not isinstance(found, types.FunctionType | staticmethod):
+        found = getattr(type(found), "__call__", None)  # noqa: B004 - to read it, not to test for it
+    found = inspect.unwrap(found) if found is not None else None
+    return found if isinstance(found, types.FunctionType) else None
+
+
+def _constructor(cls: type) -> t.Any:
+    """Return the ``__init__`` of *cls*, or its ``__new__`` where that is what it defines."""
+    for base in cls.__mro__[:-1]:
+        for name in ("__init__", "__new__"):
+            if name in base.__dict__:
+                found = base.__dict__[name]
+                return found.__func__ if isinstance(found, staticmethod) else found
+    return None
+
+
+def class_of(implementation: t.Any) -> type | None:
+    """Return the class that *implementation* is, or is bound to, or is an instance of; None for a plain function."""
+    found = core(implementation)
+    found = t.get_origin(found) or found
+    if isinstance(found, type):
+        return found
+    if isinstance(found, types.MethodType):
+        return found.__self__ if isinstance(found.__self__, type) else type(found.__self__)
+    return None if isinstance(found, types.FunctionType | staticmethod) else type(found)
+
+
+def label(implementation: t.Any) -> str:
+    """Return the short name of a callable, for the path in a message."""
+    found = core(implementation)
+    if isinstance(found, types.MethodType):
+        return f"{typeform.show(class_of(found))}.{found.__name__}"
+    if isinstance(found, type) or t.get_origin(found) is not None:
+        return typeform.show(found)
+    name = getattr(found, "__qualname__", None) or type(found).__qualname__
+    return str(name).rpartition("<locals>.")[2]
+
+
+def place_of(implementation: t.Any) -> errors.Place | None:
+    """Return the line where *implementation* is defined, None where there is no source to point at."""
+    found = core(implementation)
+    found = t.get_origin(found) or found
+    if isinstance(found, type):
+        return _place_of_class(found)
+    function = function_of(found)
+    return None if function is None else errors.Place(function.__code__.co_filename, function.__code__.co_firstlineno)
+
+
+def _place_of_class(cls: type) -> errors.Place | None:
+    try:
+        file = inspect.getfile(cls)
+    except (OSError, TypeError):
+        return None
+    # Python 3.13 knows the line; before, inspect parses the whole file for it, which an error message is not worth
+    line = cls.__dict__.get("__firstlineno__") or _line_of_class(cls, file)
+    return None if line is None else errors.Place(file, line)
+
+
+def _line_of_class(cls: type, file: str) -> int | None:
+    statement = re.compile(rf"\s*class\s+{re.escape(cls.__name__)}\b")
+    lines = [number for number, line in enumerate(linecache.getlines(file), 1) if statement.match(line)]
+    functions = (value for value in vars(cls).values() if isinstance(value, types.FunctionType))
+    inside = [one.__code__.co_firstlineno for one in functions if one.__code__.co_filename == file]
+    # of several classes of that name it is the last one that begins before what stands inside of it
+    return max((line for line in lines if line < min(inside, default=0)), default=next(iter(lines), None))
+
+
+def read(implementation: t.Any) -> inspect.Signature:
+    """Return the signature of *implementation* as it is written, its annotations not evaluated.
+
+    Raises `AdapterError` for what cannot be called, and for what does not say how.
+    """
+    if not callable(implementation):
+        hint = "; register the method of the class: Class.method" if isinstance(implementation, classmethod) else ""
+        raise errors.AdapterError(implementation, f"it cannot be called{hint}")
+    called = t.get_origin(implementation) or implementation
+    try:
+        return inspect.signature(called)
+    except (ValueError, TypeError) as error:
+        if isinstance(called, type) and called.__flags__ & 1 << 9:  # a class statement over a built-in class
+            return inspect.Signature()
+        reason = "it does not say which parameters it has; write a function that calls it"
+        raise errors.AdapterError(implementation, reason, place_of(implementation)) from error
+
+
+def parameters(implementation: t.Any, known: c.Mapping[t.Any, t.Any]) -> tuple[Parameter, ...]:
+    """Return what *implementation* needs; *known* maps ``Self`` and type variables to what they stand for.
+
+    Arguments that a partial fixes, ``*args`` and ``**kwargs`` are none of it. Raises `AdapterError`.
+    """
+    fixed = implementation.keywords if isinstance(implementation, functools.partial) else {}
+    return tuple(
+        _parameter(implementation, parameter, known)
+        for parameter in read(implementation).parameters.values()
+        if parameter.kind not in _SKIPPED and parameter.name not in fixed
+    )
+
+
+def _parameter(implementation: t.Any, parameter: inspect.Parameter, known: c.Mapping[t.Any, t.Any]) -> Parameter:
+    empty = inspect.Parameter.empty
+    tp, metadata = t.Any, ()
+    if parameter.annotation is not empty:
+        tp = evaluate(implementation, parameter.annotation, parameter.name)
+        if t.get_origin(tp) is t.Annotated:
+            tp, metadata = tp.__origin__, tp.__metadata__
+        tp = typeform.substitute(tp, known)
+    return Parameter(
+        name=parameter.name,
+        form=typeform.Form.of(tp),
+        default=missing if parameter.default is empty else parameter.default,
+        metadata=metadata,
+        positional=parameter.kind is inspect.Parameter.POSITIONAL_ONLY,
+    )
+
+
+def returned(implementation: t.Any) -> t.Any:
+    """Return the evaluated return annotation (the class itself for a class), `missing` where there is none."""
+    found = core(implementation)
+    if isinstance(found, type) or t.get_origin(found) is not None:
+        return found
+    annotation = read(found).return_annotation
+    return missing if annotation is inspect.Signature.empty else evaluate(found, annotation, "return")
+
+
+def evaluate(implementation: t.Any, annotation: t.Any, name: str) -> t.Any:
+    """Return what *annotation* means where *implementation* was written; *name* is its parameter, or ``"return"``.
+
+    Raises `AdapterError`, with the nearest name, for what means nothing there.
+    """
+    if isinstance(annotation, type):
+        return annotation
+    globalns, localns = _namespaces(implementation, annotation, name)
+    holder = types.SimpleNamespace(__annotations__={name: annotation})
+    try:
+        return t.get_type_hints(t.cast("t.Any", holder), globalns, localns, include_extras=True)[name]
+    except Exception as error:
+        reason = f"{_what(name)} is annotated {_text(annotation)}, {_why(error, {**globalns, **localns})}"
+        raise errors.AdapterError(implementation, reason, place_of(implementation)) from error
+
+
+def _what(name: str) -> str:
+    return "what it returns" if name == "return" else f"its parameter {name!r}"
+
+
+def _text(annotation: t.Any) -> str:
+    return repr(annotation) if isinstance(annotation, str) else str(annotation).replace("typing.", "")
+
+
+def _why(error: Exception, names: c.Mapping[str, object]) -> str:
+    if isinstance(error, NameError):
+        module = names.get("__name__", "its module")
+        near = errors.did_you_mean(error.name or "", [*names, *vars(builtins)])
+        hint = near or "; define or import it at module level, not in a function or under TYPE_CHECKING"
+        return f"and {module} knows no {error.name!r}{hint}"
+    if isinstance(error, AttributeError):
+        return f"and {error}{errors.did_you_mean(error.name or '', dir(error.obj))}"
+    return f"which cannot be read: {error}"
+
+
+def _namespaces(implementation: t.Any, annotation: t.Any, name: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """Return the names that an annotation may use: of the module, and of the scopes inside of it."""
+    function, cls = function_of(implementation), class_of(implementation)
+    inner: dict[str, t.Any] = {}
+    outer: dict[str, t.Any] = dict(function.__globals__) if function is not None else {}
+    if cls is not None:
+        outer = _of_class(core(implementation), cls, outer, annotation, name)
+        inner.update((base.__name__, base) for base in reversed(cls.__mro__) if _is_hidden(base, outer))
+        inner.update((one.__name__, one) for one in getattr(cls, "__type_params__", ()))
+    inner.update(_closure(function))
+    inner.update((one.__name__, one) for one in getattr(function, "__type_params__", ()))
+    return outer, inner
+
+
+def _of_class(
+    implementation: t.Any, cls: type, outer: dict[str, t.Any], annotation: t.Any, name: str
+) -> dict[str, t.Any]:
+    # the body of the class is the last resort, and only its types are: a field is often named like a type
+    spaces = [vars(base) for base in reversed(cls.__mro__)]
+    body = {key: value for space in spaces for key, value in space.items() if isinstance(value, type)}
+    if "__attrs_attrs__" not in vars(cls) and not dataclasses.is_dataclass(cls):
+        return {**body, **outer}
+    if not isinstance(t.get_origin(implementation) or implementation, type):
+        return {**body, **outer}
+    # a generated __init__ repeats the annotations of the fields; each means what it means where the field was written
+    return {**body, **outer, **_module(cls), **_module(_home(cls, name, annotation))}
+
+
+def _home(cls: type, name: str, annotation: t.Any) -> type:
+    for base in cls.__mro__:
+        own = inspect.get_annotations(base)
+        if annotation in (own.get(name), own.get(f"_{name}")):
+            return base
+    return cls
+
+
+def _module(cls: type) -> dict[str, t.Any]:
+    module = sys.modules.get(cls.__module__)
+    return dict(vars(module)) if module is not None else {}
+
+
+def _is_hidden(cls: type, outer: dict[str, t.Any]) -> bool:
+    """Say whether the module cannot tell of *cls*, because it stands inside of a function or a class."""
+    return cls.__qualname__ != cls.__name__ or cls.__name__ not in outer
+
+
+def _closure(function: t.Any) -> c.Iterator[tuple[str, t.Any]]:
+    if function is None:
+        return
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # not yet assigned
+            continue
