@@ -332,7 +332,7 @@ ENVIRONMENT = [
     (t.Union[str, bool, None], "off", False),
     (list[int], "1, 2", [1, 2]),
     (list[int], "[1, 2]", [1, 2]),
-    (set[str], "a,b", {"a", "b"}),
+    (set[str], "a,a", {"a"}),
     (tuple[int, ...], "", ()),
     (tuple[int, str], "1,a", (1, "a")),
     (t.Optional[list[str]], "[::1]:80,[::]:81", ["[::1]:80", "[::]:81"]),
