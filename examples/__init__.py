@@ -1,0 +1,1 @@
+"""Examples: services that are built with buvar, each with its own tests."""
