@@ -1,0 +1,236 @@
+"""What all tests share: pytest's tester, our plugins where they are not installed but lie beside us, and services."""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import psutil
+import pytest
+
+from buvar.forking import uri as uris
+
+pytest_plugins = ["pytester"]
+
+if not importlib.metadata.entry_points(group="pytest11", name="buvar"):
+    pytest_plugins += ["buvar.testing", "buvar_aiohttp.testing"]
+
+# seconds: far more than anything takes, so that a failure is told and not waited for
+PATIENCE = 20.0
+
+
+class Service:
+    """A process in a session of its own, whose log (JSON lines on stderr) can be waited for."""
+
+    def __init__(self, command, **options):
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options
+        )
+        self.pid = self.process.pid
+        self.lines = []
+        self.stdout = ""
+        self._silent = False
+        self._news = threading.Condition()
+        self._readers = [threading.Thread(target=each, daemon=True) for each in (self._read_log, self._read_output)]
+        for each in self._readers:
+            each.start()
+
+    def _read_log(self):
+        for line in self.process.stderr:
+            with self._news:
+                self.lines.append(line.decode().rstrip("\n"))
+                self._news.notify_all()
+        with self._news:
+            self._silent = True
+            self._news.notify_all()
+
+    def _read_output(self):
+        self.stdout = self.process.stdout.read().decode()
+
+    @property
+    def log(self):
+        return "\n".join(self.lines)
+
+    @property
+    def plain(self):
+        """What is on stderr and no log line."""
+        return [line for line in self.lines if not line.startswith("{")]
+
+    def events(self, event, **facts):
+        """Return the log lines of that event with those facts."""
+        records = [json.loads(line) for line in self.lines if line.startswith("{")]
+        return [r for r in records if r["event"] == event and all(r.get(key) == facts[key] for key in facts)]
+
+    def await_event(self, event, number=1, **facts):
+        """Wait until there have been *number* of the event, and return them all; where one is enough, the last one."""
+        deadline = time.monotonic() + PATIENCE
+        with self._news:
+            while len(found := self.events(event, **facts)) < number:
+                if self._silent or not self._news.wait(max(0, deadline - time.monotonic())):
+                    raise AssertionError(f"no {event!r} with {facts}, number {number}, in:\n{self.log}")
+        return found if number > 1 else found[-1]
+
+    @property
+    def address(self):
+        """The first address that it listens on."""
+        return self.await_event("listening")["address"]
+
+    def ready(self, number=2):
+        """Wait until that many workers are ready and return their pids by slot."""
+        self.await_event("worker ready", number)
+        return self.workers()
+
+    def workers(self):
+        """Return the pids of the workers that are ready and live, by slot."""
+        gone = {each["worker"] for event in ("worker died, replacing it",) for each in self.events(event)}
+        return {e["slot"]: e["worker"] for e in self.events("worker ready") if e["worker"] not in gone}
+
+    def kill(self, signum):
+        """Send a signal to the first process alone."""
+        self.process.send_signal(signum)
+
+    def kill_group(self, signum):
+        """Send a signal to all its processes, as a terminal does."""
+        os.killpg(self.pid, signum)
+
+    def wait(self):
+        """Wait for the end of the process and of what it writes, and return its exit code."""
+        try:
+            code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it did not end:\n{self.log}") from None
+        for each in self._readers:
+            each.join(PATIENCE)
+        return code
+
+    def stop(self, signum=signal.SIGTERM):
+        """Send a signal and return the exit code."""
+        self.kill(signum)
+        return self.wait()
+
+    def left(self):
+        """Return the processes of the session that still run, the first one aside."""
+        found = []
+        for each in psutil.process_iter():
+            with contextlib.suppress(ProcessLookupError, psutil.Error):
+                if os.getsid(each.pid) == self.pid != each.pid and each.status() != psutil.STATUS_ZOMBIE:
+                    found.append(each)
+        return found
+
+    def await_nobody_left(self):
+        """Wait until no process of the session runs any more."""
+        deadline = time.monotonic() + PATIENCE
+        while left := self.left():
+            assert time.monotonic() < deadline, f"still there: {left}\n{self.log}"
+            time.sleep(0.01)
+
+    def close(self):
+        """End what is left, and tell whether anything was that should not have been."""
+        ended = self.process.poll() is not None
+        left = self.left() if ended else []
+        for each in (self.pid, *(process.pid for process in self.left())):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        self.process.wait()
+        for each in self._readers:
+            each.join(PATIENCE)
+        for stream in (self.process.stdout, self.process.stderr):
+            stream.close()
+        assert not left, f"orphans: {left}\n{self.log}"
+
+
+def connect(address):
+    """Return a connection to the address of a URI."""
+    uri = uris.parse(address)
+    connection = socket.socket(uri.family)
+    connection.settimeout(PATIENCE)
+    try:
+        connection.connect(uri.path if uri.scheme == "unix" else (uri.host, uri.port))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def ask(address, line="hello"):
+    """Send a line to a service that runs `serve` and return the pid of the worker that answered, and the answer."""
+    with connect(address) as connection, connection.makefile("rw") as file:
+        file.write(f"{line}\n")
+        file.flush()
+        pid, _, answer = file.readline().partition(" ")
+        return int(pid), answer.rstrip("\n")
+
+
+SERVE = '''
+import asyncio, os, signal, sys, time
+from buvar import context, fork, log, plugin
+log.LogConfig(tty=False, level="debug").setup()
+
+async def serve(cancel: plugin.Cancel):
+    """Answer each line with the worker's pid and the line; 'sleep 0.5' takes its time."""
+    busy = set()
+    async def answer(reader, writer):
+        while line := (await reader.readline()).decode():
+            busy.add(writer)
+            if line.startswith("sleep"):
+                await asyncio.sleep(float(line.split()[1]))
+            writer.write(f"{os.getpid()} {line}".encode())
+            await writer.drain()
+            busy.discard(writer)
+        writer.close()
+    sockets = set(context.find(fork.Socket).values())
+    servers = [await asyncio.start_server(answer, sock=each) for each in sockets]
+    yield cancel.wait()
+    yield
+    for server in servers:
+        server.close()
+    while busy:
+        await asyncio.sleep(0.01)
+'''
+
+
+@pytest.fixture
+def run_service(tmp_path):
+    """Start services: a command, or a script, which is preceded by the plugin `serve`; see `SERVE`."""
+    started = []
+
+    def start(script=None, *, command=None, env=None, **options):
+        if script is not None:
+            path = tmp_path / f"service{len(started)}.py"
+            path.write_text(SERVE + script)
+            command = [sys.executable, "-W", "error", str(path)]
+        options.setdefault("cwd", tmp_path)
+        # what is printed is buffered, as it is for users
+        service = Service(command, env={**os.environ, "PYTHONUNBUFFERED": "", **(env or {})}, **options)
+        started.append(service)
+        return service
+
+    start.ask = ask
+    start.connect = connect
+    start.serve = SERVE
+    yield start
+    for each in started:
+        each.close()
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write modules into a folder on the import path: ``write(shop="…", **{"shop.users": "…"})``."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(**modules):
+        for name, text in modules.items():
+            package = any(other.startswith(f"{name}.") for other in modules)
+            path = tmp_path.joinpath(*name.split("."))
+            path = path / "__init__.py" if package else path.with_suffix(".py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text))
+
+    return write

@@ -1,0 +1,116 @@
+import copy
+import inspect
+import pickle
+
+import pytest
+
+from buvar import errors
+
+EXAMPLES = [
+    errors.ComponentLookupError(int),
+    errors.ComponentLookupError("key", "name", [None, "other"]),
+    errors.NameNotFoundError("a.b", "no module"),
+    errors.PluginError("a.b", "it has no prepare"),
+    errors.StageError("too late"),
+    errors.StartTimeoutError(1.5, {"a.b": "File x"}),
+    errors.SocketError("tcp://:80", "in use"),
+    errors.SocketURIError("x://", "unknown scheme"),
+    errors.AdapterError(len, "no return type", errors.Place("x.py", 3)),
+    errors.ResolveError(int, "nothing provides it", ["int", "f(x)"], [errors.ResolveError(str, "neither")]),
+    errors.ConfigError("wrong", errors.ConfigProblem("db.port", "is no number", "config.toml:3")),
+    errors.ConversionError("an integer", "'x'"),
+    errors.MissingFieldError("port"),
+]
+
+
+def test_all_are_errors_of_buvar():
+    """Every exception of the module descends from BuvarError, and is caught as such."""
+    found = [item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, BaseException)]
+    assert all(issubclass(item, errors.BuvarError) for item in found)
+
+
+def test_all_are_shown_here():
+    """Every exception that is raised with fields stands among the examples of this test."""
+    found = {item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, Exception)}
+    assert found - {type(error) for error in EXAMPLES} <= {errors.BuvarError, errors.UsageError}
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_each_writes_a_sentence(error):
+    """Each error has a text for people, that is not the repr of its arguments."""
+    assert str(error)
+    assert str(error) != str(error.args)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (EXAMPLES[0], LookupError),
+        (EXAMPLES[2], ImportError),
+        (EXAMPLES[3], ValueError),
+        (EXAMPLES[4], RuntimeError),
+        (EXAMPLES[5], TimeoutError),
+        (EXAMPLES[6], OSError),
+        (EXAMPLES[7], ValueError),
+        (EXAMPLES[7], TypeError),
+        (EXAMPLES[10], ValueError),
+    ],
+)
+def test_each_is_the_builtin_that_says_the_same(error, kind):
+    """Code that catches the built-in type goes on working."""
+    assert isinstance(error, kind)
+
+
+def test_what_was_not_found():
+    """A look-up says what was wanted and what there is instead."""
+    assert str(EXAMPLES[0]).startswith("no component int in the context; add one")
+    assert str(EXAMPLES[1]) == "no component 'key' named 'name' in the context; there is unnamed, 'other'"
+
+
+def test_resolve_errors_show_the_path_and_the_causes():
+    """A resolve error shows who needed whom, and why each candidate failed, indented."""
+    assert str(EXAMPLES[9]) == "int <- f(x): nothing provides it\n  str: neither"
+
+
+def test_config_errors_show_all_problems():
+    """A configuration error has a line for each problem, with its place where there is one."""
+    error = EXAMPLES[10]
+    assert str(error) == "wrong\ndb.port: is no number (config.toml:3)"
+    assert [problem.path for problem in error.problems] == ["", "db.port"]
+
+
+def test_an_adapter_error_points_to_a_line():
+    """An adapter error names the callable and its place."""
+    assert str(EXAMPLES[8]) == "len (x.py:3) cannot be an adapter: no return type"
+
+
+def test_a_start_that_takes_too_long_names_who_is_stuck():
+    """A start-up timeout names the plugins that still prepare, with their stacks."""
+    assert str(EXAMPLES[5]) == "not started after 1.5 s, still preparing: a.b\na.b:\nFile x"
+
+
+@pytest.mark.parametrize(("word", "answer"), [("prepar", "; did you mean 'prepare'?"), ("something else", "")])
+def test_the_nearest_word_is_asked_for(word, answer):
+    """A word that is nearly one of those that there are is asked for, and nothing else."""
+    assert errors.did_you_mean(word, ["prepare", "teardown"]) == answer
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [(int, "int"), (errors.Place, "buvar.errors.Place"), ("key", "'key'"), (None, "None")]
+)
+def test_keys_have_names(key, name):
+    """A key is named as a person knows it."""
+    assert errors.describe(key) == name
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_each_can_be_copied_and_pickled(error):
+    """An error that crosses a process is the same there: type, text, fields and notes."""
+    noted = copy.copy(error)
+    noted.add_note("a note")
+    crossed = pickle.loads(pickle.dumps(noted))
+    assert type(crossed) is type(error)
+    assert str(crossed) == str(noted)
+    assert vars(crossed).keys() == vars(noted).keys()
+    assert crossed.__notes__ == ["a note"]
+    assert not hasattr(error, "__notes__")
