@@ -1,0 +1,1 @@
+"""Plugins that a service loads without a new dependency."""
