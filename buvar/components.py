@@ -10,6 +10,7 @@ The stack is immutable and layers are plain objects: ``push`` and ``pop`` copy a
 from __future__ import annotations
 
 import sys
+import types
 import typing as t
 
 import attrs
@@ -21,6 +22,9 @@ if t.TYPE_CHECKING:
 
 T = t.TypeVar("T")
 D = t.TypeVar("D")
+
+#: item, owner, and the place that added it: code object and instruction
+Addition = tuple[t.Any, str | None, types.CodeType, int]
 
 
 class Missing:
@@ -50,23 +54,44 @@ class Entry:
     place: Place
 
 
-class Layer(dict[t.Hashable, t.Any]):
-    """One dict of unnamed components by key; the named ones stand beside them in `named`: ``{key: {name: item}}``.
+class Layer:
+    """One floor of a stack: the *unnamed* components by key, the *named* ones as ``{key: {name: item}}``.
 
-    Two dicts, because nearly all look-ups are unnamed and then cost one probe a layer.
+    Two dicts, because nearly all look-ups are unnamed and then cost one probe a layer. What is None is made by the
+    first addition that needs it, since most layers live for one request or one task and get few additions or none.
     """
 
-    __slots__ = ("additions", "named")
+    __slots__ = ("additions", "named", "nones", "unnamed")
 
     def __init__(self) -> None:
-        self.named: dict[t.Hashable, dict[t.Hashable, t.Any]] = {}
-        # (key, name) -> (item, owner, file, line): plain tuples, since adding is on the path of each request
-        self.additions: dict[tuple[t.Hashable, t.Hashable], tuple[t.Any, str | None, str, int]] = {}
+        self.unnamed: dict[t.Hashable, t.Any] = {}
+        self.named: dict[t.Hashable, dict[t.Hashable, t.Any]] | None = None
+        self.additions: dict[tuple[t.Hashable, t.Hashable], Addition] | None = None
+        self.nones = False  # whether anyone ever filed None: then a probe that gives None needs a second look
 
     def names(self, key: t.Hashable) -> dict[t.Hashable, t.Any]:
         """Return what is filed under *key* as ``{name: item}``, None being the name of the unnamed one."""
-        found: dict[t.Hashable, t.Any] = {None: self[key]} if key in self else {}
-        return {**found, **self.named.get(key, {})}
+        return Components(self).find(key)
+
+    def entries(self) -> c.Iterator[Entry]:
+        """List what was added here and still stands, in the order in which it was."""
+        for (key, name), (item, owner, code, instruction) in (self.additions or {}).items():
+            yield Entry(item, key, name, owner, Place(code.co_filename, line_of(code, instruction)))
+
+    def __contains__(self, key: t.Hashable) -> bool:
+        return key in self.unnamed or (self.named is not None and key in self.named)
+
+    def __len__(self) -> int:
+        return len(self.additions or ())
+
+    def __bool__(self) -> t.Literal[True]:
+        return True
+
+
+def line_of(code: types.CodeType, instruction: int) -> int:
+    """Return the line of *code* that *instruction*, a frame's ``f_lasti``, belongs to."""
+    lines = (line for start, end, line in code.co_lines() if start <= instruction < end and line is not None)
+    return next(lines, code.co_firstlineno)
 
 
 class Components:
@@ -76,12 +101,13 @@ class Components:
     *owner* names the plugin whose additions these are; it is kept by `push`.
     """
 
+    # a look-up walks the layers' unnamed dicts, which stand here once more: that saves it a step at each layer
     __slots__ = ("_below", "_top", "owner", "stack")
 
     def __init__(self, *layers: Layer, owner: str | None = None) -> None:
         self.stack: tuple[Layer, ...] = layers or (Layer(),)
-        self._top = self.stack[0]
-        self._below = self.stack[1:]
+        self._top = self.stack[0].unnamed
+        self._below = tuple([layer.unnamed for layer in self.stack[1:]])
         self.owner = owner
 
     def add(self, item: T, namespace: t.Hashable = None, *, name: t.Hashable = None) -> T:
@@ -89,21 +115,28 @@ class Components:
 
         The last added wins. Returns *item*. Raises ValueError for a class: a component is an instance.
         """
+        return self.add_from(sys._getframe(1), item, namespace, name)
+
+    def add_from(self, frame: types.FrameType, item: T, namespace: t.Hashable, name: t.Hashable) -> T:
+        """Do the work of `add`, on behalf of the code that runs in *frame*, which is only reported as the place."""
         if isinstance(item, type):
             raise ValueError(f"{describe(item)} is a class; a component is an instance: add {item.__name__}(…)")
         key: t.Any = type(item) if namespace is None else namespace
-        frame = sys._getframe(1)  # only to report the place
-        if frame.f_globals.get("__name__") == "buvar.context" and frame.f_back is not None:
-            frame = frame.f_back
-        top = self._top
-        for base in key.__mro__ if isinstance(key, type) else (key,):
-            if name is None:
-                top[base] = item
-            elif base in top.named:
-                top.named[base][name] = item
-            else:
-                top.named[base] = {name: item}
-        top.additions[key, name] = (item, self.owner, frame.f_code.co_filename, frame.f_lineno)
+        keys = key.__mro__ if isinstance(key, type) else (key,)
+        layer = self.stack[0]
+        if name is None:
+            for base in keys:
+                self._top[base] = item
+        else:
+            named = layer.named = {} if layer.named is None else layer.named
+            for base in keys:
+                named.setdefault(base, {})[name] = item
+        if item is None:
+            layer.nones = True
+        if layer.additions is None:
+            layer.additions = {}
+        # the line is worked out when somebody asks for it: adding is on the path of each request
+        layer.additions[key, name] = (item, self.owner, frame.f_code, frame.f_lasti)
         return item
 
     @t.overload
@@ -117,19 +150,21 @@ class Components:
 
         Raises `ComponentLookupError` when there is none and no *default* was given.
         """
-        # name and default are keywords by contract (see the overloads); taking them as such costs a call 25 ns
+        # name and default are keywords by contract (see the overloads); taking them as such costs a call 25 ns.
+        # `dict.get` is the cheapest probe where mostly something is found, `in` the cheapest where mostly nothing is.
         if name is None:
-            top = self._top
-            if namespace in top:
-                return top[namespace]
-            for layer in self._below:
-                if namespace in layer:
-                    return layer[namespace]
+            item = self._top.get(namespace)
+            if item is not None or (self.stack[0].nones and namespace in self._top):
+                return item
+            for unnamed in self._below:
+                if namespace in unnamed:
+                    return unnamed[namespace]
         else:
             for layer in self.stack:
-                named = layer.named
-                if namespace in named and name in named[namespace]:
-                    return named[namespace][name]
+                if layer.named is not None:
+                    found = layer.named.get(namespace)
+                    if found is not None and name in found:
+                        return found[name]
         if default is missing:
             raise ComponentLookupError(namespace, name, self.find(namespace))
         return default
@@ -142,29 +177,40 @@ class Components:
         """Merge what all layers hold under *namespace* into ``{name: item}``; the unnamed one's name is None."""
         merged: dict[t.Hashable, t.Any] = {}
         for layer in reversed(self.stack):
-            merged.update(layer.names(namespace))
+            if namespace in layer.unnamed:
+                merged[None] = layer.unnamed[namespace]
+            if layer.named is not None and namespace in layer.named:
+                merged.update(layer.named[namespace])
         return merged
 
     def push(self, *layers: Layer) -> Components:
         """Return a stack with *layers*, or else one fresh layer, on top of this one's."""
-        return Components(*(layers or (Layer(),)), *self.stack, owner=self.owner)
+        if layers:
+            return Components(*layers, *self.stack, owner=self.owner)
+        # each request and each task pushes: this is what __init__ would do, without looking at the layers below again
+        layer = Layer()
+        pushed = object.__new__(Components)
+        pushed.stack = (layer,) + self.stack  # noqa: RUF005 - half the time of unpacking
+        pushed._below = (self._top,) + self._below  # noqa: RUF005
+        pushed._top = layer.unnamed
+        pushed.owner = self.owner
+        return pushed
 
     def pop(self) -> Components:
         """Return the stack without its innermost layer (a fresh layer when there was but one)."""
-        return Components(*self._below, owner=self.owner)
+        return Components(*self.stack[1:], owner=self.owner)
 
     def entries(self) -> c.Iterator[Entry]:
         """List all additions that still stand, the innermost layer's first, in the order in which they were made."""
         for layer in self.stack:
-            for (key, name), (item, owner, file, line) in layer.additions.items():
-                yield Entry(item, key, name, owner, Place(file, line))
+            yield from layer.entries()
 
     def __iter__(self) -> c.Iterator[Entry]:
         return self.entries()
 
     def __contains__(self, namespace: t.Hashable) -> bool:
-        return any(namespace in layer or namespace in layer.named for layer in self.stack)
+        return any(namespace in layer for layer in self.stack)
 
     def __repr__(self) -> str:
-        count = sum(len(layer.additions) for layer in self.stack)
+        count = sum(map(len, self.stack))
         return f"<Components: {count} in {len(self.stack)} layers>"

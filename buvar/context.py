@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import sys
 import typing as t
 
 from .components import Components, Layer, missing
@@ -33,7 +34,7 @@ def current_context() -> Components:
 
 def add(item: T, namespace: t.Hashable = None, *, name: t.Hashable = None) -> T:
     """Add *item* to the innermost layer of the current context; see `Components.add`."""
-    return buvar_context.get().add(item, namespace, name=name)
+    return buvar_context.get().add_from(sys._getframe(1), item, namespace, name)  # the frame tells the place
 
 
 @t.overload
@@ -75,7 +76,8 @@ class child:  # noqa: N801 - reads as a verb: ``with context.child():``
         self._layers = layers
 
     def __enter__(self) -> Components:
-        components = buvar_context.get().push(*self._layers)
+        current = buvar_context.get()
+        components = current.push(*self._layers) if self._layers else current.push()
         self._token = buvar_context.set(components)
         return components
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
+import signal
+import threading
 import typing as t
 
 import attrs
 import structlog
 
-from buvar import errors
+from buvar import errors, names
 from buvar.components import Components
 from buvar.forking import sockets as _sockets
 from buvar.forking import supervisor as _supervisor
@@ -18,6 +19,7 @@ from buvar.forking import uri as _uri
 from buvar.forking.sockets import Socket as Socket
 from buvar.forking.sockets import Sockets as Sockets
 from buvar.staging import stage as _staging
+from buvar.staging.signals import Signals
 
 if t.TYPE_CHECKING:
     import asyncio
@@ -25,7 +27,6 @@ if t.TYPE_CHECKING:
 
     from buvar.forking.worker import Report
     from buvar.staging.loader import PluginRef
-    from buvar.staging.signals import Signals
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +96,7 @@ class _Options:
 
 
 def _work(plugins: tuple[PluginRef, ...], options: _Options, report: Report) -> int:
-    """Run a stage as a worker does, and tell the supervisor how it goes."""
+    """Run a stage as a worker does, tell the supervisor how it goes, and raise what it raises."""
     stage = options.make()
     stage.ready.add_callback(report.ready)
 
@@ -107,14 +108,10 @@ def _work(plugins: tuple[PluginRef, ...], options: _Options, report: Report) -> 
                 stage.stop()
 
     stage.loop.add_reader(report.fileno(), supervisor_gone)
-    try:
-        stage.run(*plugins)
-    except BaseException as error:  # whatever it is, the supervisor tells of it
-        report.failed(error)
-        return errors.exit_code(error)
+    stage.run(*plugins)
     if stage.failures:
         report.failed(stage.failures[0])
-        return errors.EXIT_FAILED
+        return errors.exit_code(stage.failures[0]) or errors.EXIT_FAILED
     if not stage.stopped:
         report.ended()
     return 0
@@ -153,16 +150,16 @@ def stage(
     fork = Fork(forks)
     shared = components if components is not None else Components()
     shared.add(fork)
-    for name in preload:
-        importlib.import_module(name)
-    with _bound(sockets or (), backlog) as bound:
+    with _leaving(), _bound(sockets or (), backlog) as bound:
+        for name in preload:
+            names.resolve(name)
         _add_sockets(shared, bound)
         for uri, each in bound.items():
             log.info("listening", socket=uri, address=str(each.address))
         make = loop_factory or (type(loop) if loop is not None and fork.workers > 1 else None)
         options = _Options(
             components=shared,
-            signals=signals,
+            signals=signals if fork.workers == 1 else _without_int(signals or Signals),
             cancel_timeout=cancel_timeout,
             start_timeout=start_timeout,
             teardown_timeout=teardown_timeout,
@@ -182,14 +179,43 @@ def stage(
         return None
 
 
+def _without_int(signals: type[Signals]) -> type[Signals]:
+    """Return *signals* for a worker: Ctrl-C reaches the whole group, and what it means the supervisor decides."""
+    handlers = tuple(each for each in signals.handlers if each[0] != signal.SIGINT)
+    return type(signals.__name__, (signals,), {"handlers": handlers})
+
+
+@contextlib.contextmanager
+def _leaving() -> c.Iterator[None]:
+    """Let INT and TERM end the process with code 0 where nobody else handles them: so no file is left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {signum: signal.signal(signum, _leave) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in former.items():
+            signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
+
+
 @contextlib.contextmanager
 def _bound(uris: c.Sequence[str], backlog: int) -> c.Iterator[Sockets]:
     passed = Sockets(*_sockets.passed_fds(os.environ, os.getpid()), backlog=backlog)
-    addresses = {str(each.address) for each in passed.values()}
-    wanted = Sockets(*(uri for uri in uris if str(_uri.parse(uri)) not in addresses), backlog=backlog)
-    wanted.update(passed)
-    with wanted.bind():
-        yield wanted
+    try:
+        # a second socket on one descriptor would close it for the first
+        there = {*passed, *(str(each.address) for each in passed.values())}
+        bound = Sockets(*(uri for uri in uris if str(_uri.parse(uri)) not in there), backlog=backlog)
+    except BaseException:
+        passed.remove()
+        raise
+    bound.update(passed)
+    with bound.bind():
+        yield bound
 
 
 def _add_sockets(components: Components, bound: Sockets) -> None:

@@ -80,7 +80,8 @@ def _serve(source: t.Any, found: settings.Settings, traceback: bool) -> int:
         tracebacks=traceback,
     )
     # a task that failed has been logged when it did
-    return int(any(isinstance(result, Exception) for result in results or ()))
+    failed = [result for result in results or () if isinstance(result, Exception)]
+    return errors.exit_code(failed[0]) if failed else 0
 
 
 def _loop_factory(name: str) -> c.Callable[[], asyncio.AbstractEventLoop] | None:

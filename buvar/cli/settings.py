@@ -8,16 +8,21 @@ import attrs
 
 from buvar import errors
 from buvar.config import ConfigSource
+from buvar.log import level_number
 
 SECTION = "buvar"
 ENV_PREFIX = "APP"
+
+
+def _check_level(_: object, __: object, level: str) -> None:
+    level_number(level)
 
 
 @attrs.frozen
 class LogSettings:
     """How to log. *tty*: for people (true) or one JSON object a line (false); by default: is stderr a terminal?"""
 
-    level: str = "INFO"
+    level: str = attrs.field(default="INFO", validator=_check_level)
     tty: bool | None = None
 
 
@@ -47,7 +52,7 @@ class Settings:
     plugins: list[str] = attrs.Factory(list)
     workers: int = attrs.field(default=1, validator=attrs.validators.ge(0))
     sockets: list[str] = attrs.Factory(list)
-    backlog: int = attrs.field(default=2048, validator=attrs.validators.gt(0))
+    backlog: int = attrs.field(default=2048, validator=[attrs.validators.gt(0), attrs.validators.lt(2**31)])
     loop: t.Literal["asyncio", "uvloop"] = "asyncio"
     preload: list[str] = attrs.Factory(list)
     env_prefix: str = ENV_PREFIX

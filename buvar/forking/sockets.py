@@ -34,11 +34,18 @@ class Socket(socket.socket):
     def __init__(self, uri: str, backlog: int = 2048) -> None:
         self.uri = uris.parse(uri)
         self.backlog = backlog
-        self._bound_by: int | None = None
+        # whose the file of a unix socket is: the process that bound it, and device and inode
+        self._file: tuple[int, int, int] | None = None
         if self.uri.scheme == "fd":
             self._take_over(self.uri.fd)
         else:
-            super().__init__(self.uri.family, socket.SOCK_STREAM)
+            self._create(self.uri.family)
+
+    def _create(self, family: socket.AddressFamily) -> None:
+        try:
+            super().__init__(family, socket.SOCK_STREAM)
+        except OSError as error:
+            raise SocketError(str(self.uri), f"{_why(error)}; does this machine have that kind of address?") from None
 
     def _take_over(self, fd: int) -> None:
         try:
@@ -69,7 +76,6 @@ class Socket(socket.socket):
             if isinstance(error, SocketError):
                 raise
             raise SocketError(str(self), _why(error)) from None
-        self._bound_by = os.getpid()
 
     def _bind_host(self) -> None:
         self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -82,6 +88,8 @@ class Socket(socket.socket):
         path = pathlib.Path(self.uri.path)
         self._remove_stale(path)
         super().bind(str(path))
+        found = path.lstat()
+        self._file = (os.getpid(), found.st_dev, found.st_ino)
         if self.uri.mode is not None:
             path.chmod(self.uri.mode)
 
@@ -113,11 +121,18 @@ class Socket(socket.socket):
         return socket.socket(fileno=os.dup(self.fileno()))
 
     def remove(self) -> None:
-        """Close the socket and, in the process that bound it, remove its file."""
+        """Close the socket and, in the process that bound it, remove its file, if it still is its own."""
+        # the file first: once the socket is closed another process may take the path over
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # it is gone already, or out of reach
+                self._remove_file(pathlib.Path(self.uri.path), self._file)
+            self._file = None
         self.close()
-        if self.uri.scheme == "unix" and self._bound_by == os.getpid():
-            pathlib.Path(self.uri.path).unlink(missing_ok=True)
-            self._bound_by = None
+
+    def _remove_file(self, path: pathlib.Path, made: tuple[int, int, int]) -> None:
+        found = path.lstat()
+        if made == (os.getpid(), found.st_dev, found.st_ino):
+            path.unlink()
 
     def __hash__(self) -> int:
         return hash(str(self))
@@ -133,7 +148,7 @@ def _why(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "the address is in use; stop the process that has it, or choose another port"
     if error.errno == errno.EACCES:
-        return "permission denied; ports below 1024 need the right to bind them"
+        return "permission denied; ports below 1024 need the right to bind them, socket files the right to their folder"
     return f"{error.strerror or error}"
 
 
@@ -181,6 +196,6 @@ def passed_fds(environ: c.MutableMapping[str, str], pid: int) -> list[str]:
     count = environ.get("LISTEN_FDS", "0")
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
         environ.pop(name, None)
-    if not count.isdigit():
+    if not (count.isascii() and count.isdigit()):
         raise SocketError("LISTEN_FDS", f"{count!r} is no number of file descriptors")
     return [f"fd://{LISTEN_FDS_START + index}" for index in range(int(count))]

@@ -1,8 +1,8 @@
 """The supervisor: keeps workers alive.
 
-It has no event loop, no threads, and never runs a plugin's code. Signal handlers do nothing; their wake-up bytes come
-out of a socket pair. One selector waits for that and for the workers' channels; after each wake-up the dead are reaped,
-the overdue killed, and what is missing forked.
+It has no event loop, no threads, and never runs a plugin's code. Signal handlers note the signal; their wake-up bytes
+come out of a socket pair. One selector waits for that and for the workers' channels; after each wake-up the dead are
+reaped, the overdue killed, and what is missing forked.
 
 | what happens                                 | what the supervisor does                                             |
 |----------------------------------------------|----------------------------------------------------------------------|
@@ -27,14 +27,13 @@ import random
 import selectors
 import signal
 import socket
-import sys
 import time
 import typing as t
 
 import attrs
 import structlog
 
-from buvar.errors import EXIT_FAILED, EXIT_USAGE
+from buvar.errors import EXIT_FAILED, EXIT_USAGE, exit_code
 from buvar.forking import worker as workers
 from buvar.forking.worker import Report, Worker
 
@@ -55,6 +54,8 @@ ECHO = 0.5
 SETTLED = 2.0
 #: the pauses between failed starts, in seconds: the first, and the longest
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+#: how often the pause is doubled; it is longest before that
+DOUBLINGS = 10
 #: seconds after which the supervisor looks around, even if nothing happened
 TICK = 1.0
 
@@ -78,7 +79,7 @@ class Slot:
     def strike(self, now: float, *, at_once: bool) -> float:
         """Count a failure and return the pause that follows it, in seconds."""
         self.strikes += 1
-        doublings = self.strikes - (2 if at_once else 1)
+        doublings = min(DOUBLINGS, self.strikes - (2 if at_once else 1))
         pause = 0.0 if doublings < 0 else min(LONGEST_PAUSE, FIRST_PAUSE * 2**doublings) * random.uniform(0.8, 1.2)  # noqa: S311
         self.not_before = now + pause
         return pause
@@ -109,6 +110,7 @@ class Supervisor:
         self._state = State.RUNNING
         self._stopped_at = 0.0
         self._ever_ready = False
+        self._came: dict[int, None] = {}
         self._slots = [Slot() for _ in range(number)]
 
     @property
@@ -146,7 +148,7 @@ class Supervisor:
             for end in (self._inbox, self._outbox):
                 end.setblocking(False)
             self._selector.register(self._inbox, selectors.EVENT_READ)
-            former = {signum: signal.signal(signum, _do_nothing) for signum in HANDLED}
+            former = {signum: signal.signal(signum, self._note) for signum in HANDLED}
             former_fd = signal.set_wakeup_fd(self._outbox.fileno(), warn_on_full_buffer=False)
             try:
                 yield
@@ -158,9 +160,10 @@ class Supervisor:
     def _wait(self) -> None:
         for key, _ in self._selector.select(self._patience()):
             if key.fileobj is self._inbox:
-                self._on_signals()
+                self._inbox.recv(4096)
             else:
                 self._listen_to(key.data)
+        self._on_signals()
 
     def _patience(self) -> float:
         now = time.monotonic()
@@ -171,14 +174,17 @@ class Supervisor:
 
     # -- signals
 
+    def _note(self, signum: int, frame: types.FrameType | None) -> None:
+        # a storm of one signal is one signal; and no signal is lost when the socket is full of wake-up bytes
+        self._came[signum] = None
+
     def _on_signals(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            # a storm of one signal is one signal
-            for signum in dict.fromkeys(self._inbox.recv(4096)):
-                if signum in {signal.SIGINT, signal.SIGTERM}:
-                    self._on_stop(signal.Signals(signum))
-                elif signum in workers.FORWARDED:
-                    self._forward(signal.Signals(signum))
+        came, self._came = self._came, {}
+        for signum in came:
+            if signum in {signal.SIGINT, signal.SIGTERM}:
+                self._on_stop(signal.Signals(signum))
+            elif signum in workers.FORWARDED:
+                self._forward(signal.Signals(signum))
 
     def _on_stop(self, signum: signal.Signals) -> None:
         if self._state is State.RUNNING:
@@ -226,32 +232,53 @@ class Supervisor:
     def _fill(self) -> bool:
         """Fork what is missing and may be forked now; return whether there is anything left to wait for."""
         now = time.monotonic()
+        for index, slot in enumerate(self._slots):
+            vacant = slot.worker is None and not slot.done and now >= slot.not_before
+            if vacant and self._state is State.RUNNING:
+                self._occupy(index, slot)
         if self._state is State.RUNNING:
-            for index, slot in enumerate(self._slots):
-                if slot.worker is None and not slot.done and now >= slot.not_before:
-                    slot.worker = self._fork(index)
             return not all(slot.done for slot in self._slots)
         return bool(self.workers)
 
+    def _occupy(self, index: int, slot: Slot) -> None:
+        try:
+            slot.worker = self._fork(index)
+        except OSError as error:  # no memory, process or file descriptor is left; the workers that there are serve on
+            if self._ever_ready:
+                pause = slot.strike(time.monotonic(), at_once=False)
+                log.error("cannot fork, trying again", slot=index, error=str(error), pause=round(pause, 1))
+            else:
+                log.error("cannot fork, stopping", slot=index, error=str(error))
+                self._stop(EXIT_FAILED)
+
     def _fork(self, index: int) -> Worker:
         ours, theirs = socket.socketpair()
-        parent = os.getpid()
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()  # or the worker would print what is buffered once more
-        # no handler may run in the child before its signals are set up
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         try:
-            pid = os.fork()
-            if not pid:
-                workers.become_worker(parent, lambda: self._work(index, ours, theirs))
+            pid = self._split(lambda: self._work(index, ours, theirs))
+        except OSError:
+            ours.close()
+            raise
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        theirs.close()
+            theirs.close()
         ours.setblocking(False)
         worker = Worker(pid, index, ours)
         self._selector.register(ours, selectors.EVENT_READ, worker)
         log.debug("worker forked", worker=pid, slot=index)
         return worker
+
+    def _split(self, work: c.Callable[[], int]) -> int:
+        """Fork, and return the child's pid; the child does its *work* and never returns."""
+        parent = os.getpid()
+        workers.flush()  # or the worker would print what is buffered once more
+        # no handler may run in the child before its signals are set up
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        try:
+            pid = os.fork()
+            if not pid:
+                workers.become_worker(parent, work)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return pid
 
     def _work(self, index: int, ours: socket.socket, theirs: socket.socket) -> int:
         """Be the worker: let go of all that is the supervisor's, then do what a worker does."""
@@ -259,7 +286,12 @@ class Supervisor:
         for end in (ours, self._inbox, self._outbox, *(worker.channel for worker in self.workers)):
             end.close()
         self._selector.close()
-        return self._target(index, Report(theirs))
+        report = Report(theirs)
+        try:
+            return self._target(index, report)
+        except BaseException as error:  # whatever it is, the supervisor tells of it
+            report.failed(error)
+            return exit_code(error)
 
     # -- workers' lives
 
@@ -284,6 +316,7 @@ class Supervisor:
         with contextlib.suppress(ChildProcessError):
             while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
                 pid, status = reaped
+                self._on_signals()  # who dies of a signal to the whole group dies because the supervisor stops
                 for slot in self._slots:
                     if slot.worker is not None and slot.worker.pid == pid:
                         self._on_exit(slot, slot.worker, os.waitstatus_to_exitcode(status))
@@ -308,9 +341,11 @@ class Supervisor:
         if code in {0, -signal.SIGTERM}:
             log.debug("worker stopped", **_epitaph(worker, code))
             return
-        if not self.exit_code:
-            log.error("worker failed while stopping", **_epitaph(worker, code), **self._last_words(worker))
-            self.exit_code = EXIT_FAILED
+        # told already: that it was killed, or that a sibling failed to start
+        told = self.exit_code and (code == -signal.SIGKILL or not worker.was_ready)
+        tell = log.debug if told else log.error
+        tell("worker failed while stopping", **_epitaph(worker, code), **self._last_words(worker))
+        self.exit_code = self.exit_code or EXIT_FAILED
 
     def _replace(self, slot: Slot, worker: Worker, code: int) -> None:
         now = time.monotonic()
@@ -325,9 +360,10 @@ class Supervisor:
 
 
 def _epitaph(worker: Worker, code: int) -> dict[str, t.Any]:
-    ending = {"signal": signal.Signals(-code).name} if code < 0 else {"exit": code}
+    ending = {"signal": _signal_name(-code)} if code < 0 else {"exit": code}
     return {"worker": worker.pid, "slot": worker.slot, **ending}
 
 
-def _do_nothing(signum: int, frame: types.FrameType | None) -> None:
-    """Let the wake-up file descriptor tell of the signal."""
+def _signal_name(signum: int) -> str:
+    # most of the real-time signals have none
+    return signal.Signals(signum).name if signum in set(signal.Signals) else f"SIG{signum}"

@@ -6,6 +6,9 @@ Each has one canonical form, its ``str``, under which the socket is a component.
 
 from __future__ import annotations
 
+import ipaddress
+import os
+import re
 import socket
 import typing as t
 import urllib.parse
@@ -15,6 +18,13 @@ import attrs
 from buvar.errors import SocketURIError
 
 EXAMPLES = "write tcp://127.0.0.1:8080, tcp://[::]:8080, unix:///run/service.sock or fd://3"
+
+#: what urllib would take out of a URI without a word
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+NETLOC = re.compile(r"(?:\[(?P<six>[^\[\]]*)\]|(?P<name>[^\[\]:@]*))(?::(?P<port>[^:]*))?")
+HOST_NAME = re.compile(r"[a-z0-9_][a-z0-9._-]*")
+#: the largest C int
+LARGEST_FD = 2**31 - 1
 
 
 @attrs.frozen
@@ -37,7 +47,7 @@ class SocketURI:
             host = f"[{self.host}]" if ":" in self.host else self.host
             return f"tcp://{host}:{self.port}"
         if self.scheme == "unix":
-            return f"unix://{urllib.parse.quote(self.path)}"
+            return f"unix://{urllib.parse.quote(os.fsencode(self.path))}"
         return f"fd://{self.fd}"
 
     @property
@@ -62,6 +72,8 @@ class SocketURI:
 
 def parse(text: str) -> SocketURI:
     """Parse *text*. Raises `errors.SocketURIError` (a TypeError and a ValueError) that says what is wrong with it."""
+    if not _is_line(text):
+        raise SocketURIError(text, f"it is no text, or holds a control character; {EXAMPLES}")
     try:
         parts = urllib.parse.urlsplit(text)
         if parts.scheme == "tcp":
@@ -77,30 +89,45 @@ def parse(text: str) -> SocketURI:
     raise SocketURIError(text, f"the scheme {parts.scheme!r} is not tcp, unix or fd; {EXAMPLES}")
 
 
+def _is_line(text: object) -> bool:
+    return isinstance(text, str) and not CONTROL.search(text)
+
+
 def _tcp(text: str, parts: urllib.parse.SplitResult) -> SocketURI:
-    if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username is not None:
-        raise SocketURIError(text, f"a tcp address is a host and a port, nothing else; {EXAMPLES}")
-    if parts.port is None:
+    found = NETLOC.fullmatch(parts.netloc)
+    if found is None or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise SocketURIError(text, f"a tcp address is a host (IPv6 in brackets) and a port, nothing else; {EXAMPLES}")
+    if not found["port"]:
         raise SocketURIError(text, f"the port is missing; {EXAMPLES}")
-    host = parts.hostname or ""
-    if not host and "[" in parts.netloc:
-        raise SocketURIError(text, f"the address between the brackets is missing; {EXAMPLES}")
-    return SocketURI("tcp", host=host or "0.0.0.0", port=parts.port)  # noqa: S104 - an empty host means all, by contract
+    six, name = found["six"], found["name"]
+    host = _host_name(text, name) if six is None else str(ipaddress.IPv6Address(six))
+    if parts.port is None:  # urllib checks its digits and its range
+        raise SocketURIError(text, f"{found['port']!r} is no port; {EXAMPLES}")
+    return SocketURI("tcp", host=host, port=parts.port)
+
+
+def _host_name(text: str, name: str) -> str:
+    if not name:
+        return "0.0.0.0"  # noqa: S104 - an empty host means all, by contract
+    host = name.encode("idna").decode().lower()
+    if not HOST_NAME.fullmatch(host):
+        raise SocketURIError(text, f"{name!r} is no name or address of a host; {EXAMPLES}")
+    return host
 
 
 def _unix(text: str, parts: urllib.parse.SplitResult) -> SocketURI:
-    path = urllib.parse.unquote(parts.path)
-    if parts.netloc or not path.startswith("/") or path.endswith("/"):
+    name = urllib.parse.unquote_to_bytes(os.fsencode(parts.path))
+    if parts.netloc or not name.startswith(b"/") or name.endswith(b"/"):
         raise SocketURIError(
             text, f"the path must be absolute and name a file: unix:///path (three slashes); {EXAMPLES}"
         )
-    if "\0" in path or len(path.encode()) > 107:
+    if b"\0" in name or len(name) > 107:  # sun_path has 108 bytes, the last one is a NUL
         raise SocketURIError(text, "the path is longer than 107 bytes or holds a NUL; use a shorter one")
     query = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
     mode = query.pop("mode", None)
     if query or parts.fragment:
         raise SocketURIError(text, f"only 'mode' may follow the path, not {', '.join(query) or parts.fragment!r}")
-    return SocketURI("unix", path=path, mode=None if mode is None else _mode(text, mode))
+    return SocketURI("unix", path=os.fsdecode(name), mode=None if mode is None else _mode(text, mode))
 
 
 def _mode(text: str, mode: str) -> int:
@@ -112,12 +139,14 @@ def _mode(text: str, mode: str) -> int:
 def _fd(text: str, parts: urllib.parse.SplitResult) -> SocketURI:
     if not (parts.netloc.isascii() and parts.netloc.isdigit()) or parts.path or parts.query or parts.fragment:
         raise SocketURIError(text, f"a file descriptor is a number; {EXAMPLES}")
-    return SocketURI("fd", fd=int(parts.netloc))
+    fd = int(parts.netloc)
+    if fd > LARGEST_FD:
+        raise SocketURIError(text, f"no file descriptor is as large as that; {EXAMPLES}")
+    return SocketURI("fd", fd=fd)
 
 
 def of_address(family: int, address: t.Any) -> SocketURI:
     """Return the URI of what ``getsockname`` says of a socket of *family*."""
     if family == socket.AF_UNIX:
-        name = address.decode(errors="surrogateescape") if isinstance(address, bytes) else address
-        return SocketURI("unix", path=name)
+        return SocketURI("unix", path=os.fsdecode(address))
     return SocketURI("tcp", host=address[0], port=address[1])

@@ -88,8 +88,7 @@ class Report:
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        # a full channel must not hold a worker for ever
-        channel.settimeout(1.0)
+        channel.setblocking(False)
 
     def fileno(self) -> int:
         """Return the file descriptor, to watch for the end of the supervisor."""
@@ -97,13 +96,19 @@ class Report:
 
     def supervisor_gone(self) -> bool:
         """Tell whether there is an end of file to read: the supervisor sends nothing, ever."""
-        with contextlib.suppress(BlockingIOError, TimeoutError):
-            return not self._channel.recv(1, socket.MSG_DONTWAIT)
-        return False
+        try:
+            return not self._channel.recv(1)
+        except BlockingIOError:
+            return False
+        except OSError:  # it died with reports unread
+            return True
 
     def _send(self, **facts: t.Any) -> None:
+        # a full channel must not hold a worker for ever
+        self._channel.settimeout(1.0)
         with contextlib.suppress(OSError):  # the supervisor is gone: there is nobody to tell
             self._channel.sendall(json.dumps(facts).encode() + b"\n")
+        self._channel.setblocking(False)
 
     def ready(self) -> None:
         """Say that this worker serves."""
@@ -134,13 +139,18 @@ def become_worker(parent: int, main: c.Callable[[], int]) -> t.NoReturn:
     except BaseException:
         traceback.print_exc()
     finally:
-        _flush()
-        os._exit(code)
+        with contextlib.suppress(Exception):
+            logging.shutdown()
+        flush()
+        try:
+            os._exit(code & 0xFF)  # as the system takes it: a number too large for it would raise here
+        finally:
+            os._exit(EXIT_FAILED)  # it was no number at all
 
 
 def _reset_signals() -> None:
     signal.set_wakeup_fd(-1)
-    for signum in (signal.SIGTERM, signal.SIGCHLD):
+    for signum in (signal.SIGTERM, signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(signum, signal.SIG_DFL)
     # INT is a terminal's, sent to the whole group: the supervisor decides. A handler that does nothing is not inherited
     # by programs that the worker starts, as SIG_IGN would be.
@@ -159,7 +169,8 @@ def _die_with(parent: int) -> None:
         os._exit(EXIT_FAILED)
 
 
-def _flush() -> None:
-    for flush in (logging.shutdown, sys.stdout.flush, sys.stderr.flush):
-        with contextlib.suppress(Exception):
-            flush()
+def flush() -> None:
+    """Write out what is buffered for stdout and stderr, if there is anybody to take it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # closed, or a pipe that nobody reads any more
+            stream.flush()
