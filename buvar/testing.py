@@ -6,10 +6,10 @@
     async def test_users(buvar_config_source):
         assert context.get(Users)
 
-The marker loads the plugins, and the test runs in their context: what they added, the test finds. So does every test that
-asks for `buvar_load` or `buvar_plugin_context`. What the plugins yield is not run; the test may do so. With
-pytest-asyncio the stage lives on the loop of the test (or of its async fixtures, if the test itself is not async); without
-it, on a loop of its own.
+The marker loads the plugins, and the test runs in their context: what they added, the test finds. So does every test
+that asks for `buvar_load` or `buvar_plugin_context`. What the plugins yield is not run; the test may do so. With
+pytest-asyncio the stage lives on the loop of the test (or of its async fixtures, if the test itself is not async);
+without it, on a loop of its own.
 
 No fixture works unasked, and nothing that a test does not use is imported for it.
 """
@@ -33,7 +33,7 @@ P = t.ParamSpec("P")
 R = t.TypeVar("R")
 
 PLUGINS_MARK = "buvar_plugins"
-LOOP_SCOPES = ("function", "class", "module", "package", "session")
+_LOOP_SCOPES = ("function", "class", "module", "package", "session")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -137,7 +137,7 @@ def buvar_stage(buvar_context: Components, buvar_stage_loop: asyncio.AbstractEve
 
 @pytest.fixture
 def buvar_load(request: pytest.FixtureRequest, buvar_stage: plugin.Stage) -> plugin.Loader:
-    """Load the plugins of the closest marker; ``await buvar_load(…)`` loads more of them in the test."""
+    """The loader of the stage, which has loaded the plugins of the closest marker; await it to load more of them."""
     mark = request.node.get_closest_marker(PLUGINS_MARK)
     if mark is not None and mark.args:
         buvar_stage.load(*mark.args)
@@ -209,10 +209,9 @@ def _loop_fixtures(asyncio_plugin: t.Any) -> object:
     """Return a pytest plugin that has, for each scope of loops, an async fixture that is the loop it runs on."""
 
     def loop_fixture(scope: str | None) -> t.Any:
-        @asyncio_plugin.fixture(loop_scope=scope, name=_loop_fixture_name(scope))
         async def running_loop(_: object) -> asyncio.AbstractEventLoop:
             return asyncio.get_running_loop()
 
-        return running_loop
+        return asyncio_plugin.fixture(loop_scope=scope, name=_loop_fixture_name(scope))(running_loop)
 
-    return type("LoopFixtures", (), {f"{scope}_loop": loop_fixture(scope) for scope in (None, *LOOP_SCOPES)})()
+    return type("LoopFixtures", (), {f"{scope}_loop": loop_fixture(scope) for scope in (None, *_LOOP_SCOPES)})()

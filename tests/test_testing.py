@@ -239,8 +239,7 @@ def test_uvloop(inner, pytester):
     ).assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_tests_run_in_parallel(inner, mode):
+def test_tests_run_in_parallel(inner):
     """The processes of pytest-xdist do not get in each other's way."""
     pytest.importorskip("xdist")
     inner(
@@ -256,7 +255,6 @@ def test_tests_run_in_parallel(inner, mode):
         """,
         "-n",
         "2",
-        mode=mode,
     ).assert_outcomes(passed=6)
 
 

@@ -177,14 +177,19 @@ async def _collect(plugin: record.PluginRecord) -> record.Generator | None:
     arguments = await resolve.arguments(di.buvar_adapters.get(), plugin.prepare)
     result = plugin.prepare(**arguments)
     if not inspect.isasyncgen(result):
-        for item in _items(plugin.name, await result):
+        # what is no awaitable last, so that the others are known by then, and closed
+        for item in sorted(_items(plugin.name, await result), key=inspect.isawaitable, reverse=True):
             plugin.add_task(item)
         return None
     generator = plugin.generator = t.cast("record.Generator", result)
-    async for item in generator:
-        if item is None:
-            return generator
-        plugin.add_task(item)
+    try:
+        async for item in generator:
+            if item is None:
+                return generator
+            plugin.add_task(item)
+    except BaseException:
+        await generator.aclose()  # it has not ended where what it yielded is the error
+        raise
     return None
 
 

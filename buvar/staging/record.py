@@ -54,7 +54,11 @@ class PluginRecord:
     @property
     def chain(self) -> list[str]:
         """The plugin and who loaded it, up to the one that the stage loaded."""
-        return [self.name, *(self.loader.chain if self.loader is not None else ())]
+        chain, each = [self.name], self.loader
+        while each is not None:
+            chain.append(each.name)
+            each = each.loader
+        return chain
 
     def add_task(self, awaitable: t.Any) -> None:
         """Keep what the plugin yielded, to be run in the plugin's context."""
@@ -79,13 +83,19 @@ class PluginRecord:
             self.seen = self.seen or self.prepared.done()
 
     def waiting_for(self, target: PluginRecord) -> list[PluginRecord]:
-        """Return the path of waits from this plugin to *target*, both included; empty when there is none."""
-        if self is target:
-            return [self]
-        for each in self._waits:
-            if path := each.waiting_for(target):
-                return [self, *path]
-        return []
+        """Return the shortest path of waits from this plugin to *target*, both included; empty when there is none."""
+        waiter: dict[PluginRecord, PluginRecord | None] = {self: None}  # who waits for it, on the way from here
+        todo = [self]
+        while todo and target not in waiter:
+            found = {waited: each for each in todo for waited in each._waits if waited not in waiter}
+            waiter.update(found)
+            todo = list(found)
+        path: list[PluginRecord] = []
+        each = target if target in waiter else None
+        while each is not None:
+            path.insert(0, each)
+            each = waiter[each]
+        return path
 
     def failed(self, error: BaseException) -> None:
         """End the preparation with *error*, which keeps its type and gains a note that says where it happened."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+import functools
 import signal
 import threading
 import typing as t
@@ -9,6 +11,10 @@ import typing as t
 if t.TYPE_CHECKING:
     import asyncio
     import collections.abc as c
+
+
+def _do_nothing() -> None:
+    pass
 
 
 class Stoppable(t.Protocol):
@@ -55,9 +61,12 @@ class Signals:
         """Take the signals over. Outside of the main thread a process has none to take, and nothing happens."""
         if self._former or threading.current_thread() is not threading.main_thread():
             return
+        scope = contextvars.copy_context()
         for signum, handler in self.implemented():
             self._former[signum] = signal.getsignal(signum)
-            self.stage.loop.add_signal_handler(signum, handler)
+            # the loop wakes up for it; but uvloop forgets what comes while it does not run, as between two phases
+            self.stage.loop.add_signal_handler(signum, _do_nothing)
+            signal.signal(signum, functools.partial(self._schedule, handler, scope))
 
     def remove_signal_handlers(self) -> None:
         """Give the signals back to whoever had them."""
@@ -66,6 +75,9 @@ class Signals:
             if former is not None:  # None: it was not installed from Python, and cannot be from here
                 signal.signal(signum, former)
         self._former = {}
+
+    def _schedule(self, handler: c.Callable[[], None], scope: contextvars.Context, *_: object) -> None:
+        self.stage.loop.call_soon_threadsafe(handler, context=scope)
 
     def handle_int(self) -> None:
         """Stop the stage."""

@@ -134,7 +134,7 @@ class Stage:
         self.plugins.open = False
         log.debug("teardown", tasks=len(self.teardown))
         try:
-            self._complete(self.teardown.wait())
+            self._complete(self._teardown())
         finally:
             self.signals.remove_signal_handlers()
             if self._owns_loop:
@@ -162,6 +162,9 @@ class Stage:
             error.add_note(f"{group.message} too: {'; '.join(map(repr, group.exceptions))}")
 
     def _complete(self, coroutine: c.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:
+        if self.loop.is_running():
+            coroutine.close()
+            raise errors.StageError("the loop of the stage is running; from inside of it, await stage.loader(…)")
         return context.run(self.context)(self.loop.run_until_complete)(coroutine)
 
     async def _load(self, plugins: tuple[loading.PluginRef, ...]) -> None:
@@ -181,6 +184,11 @@ class Stage:
             raise
         await self._abort(loads)
         return None
+
+    async def _teardown(self) -> None:
+        if self.plugins.preparing:  # loaded by hand, and given up by whoever waited for it
+            await self.plugins.abort()
+        await self.teardown.wait()
 
     async def _load_all(self, plugins: tuple[loading.PluginRef, ...]) -> None:
         await self.loader(*plugins)

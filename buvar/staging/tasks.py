@@ -14,7 +14,7 @@ import typing as t
 import attrs
 import structlog
 
-from buvar import context
+from buvar import context, errors
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -80,13 +80,14 @@ class Runner:
     async def run(self, tasks: c.Sequence[StageTask], started: c.Callable[[], None] | None = None) -> list[t.Any]:
         """Return the results in the order of *tasks*; the error stands in place of the result of a task that failed.
 
-        *started* is called when every task has taken its first step.
+        *started* is called when every task has taken its first step, and none has failed in it.
         """
         futures = [task.start() for task in tasks]
         for task, future in zip(tasks, futures, strict=True):
             future.add_done_callback(functools.partial(self._ended, task))
-        await asyncio.sleep(0)
-        if started is not None:
+        await asyncio.sleep(0)  # the first steps
+        await asyncio.sleep(0)  # and what is told of those that ended in them
+        if started is not None and not self.failures:
             started()
         await first(all_ended(futures), self.cancel.wait())
         self.cancel.set()  # also where all have ended: whoever still waits for the end of the stage learns of it
@@ -102,7 +103,9 @@ class Runner:
             error = future.exception()
         if error is not None:
             self.failures.append(error)
-            log.error("task failed", task=task.name, plugin=task.plugin, exc_info=error)
+            # wrong use is told in a sentence; where in the code it was noticed helps nobody
+            facts = {"error": errors.explain(error)} if isinstance(error, errors.UsageError) else {"exc_info": error}
+            log.error("task failed", task=task.name, plugin=task.plugin, **facts)
             self.cancel.set()
 
     async def _stop(self, tasks: c.Sequence[StageTask], futures: list[asyncio.Future[t.Any]]) -> None:
@@ -118,6 +121,7 @@ class Runner:
         await first(all_ended(pending), timeout=OBEY_TIMEOUT)
         if deaf := [name for name, future in zip(names, pending, strict=True) if not future.done()]:
             log.error("tasks ignore their cancellation", tasks=deaf, seconds=OBEY_TIMEOUT)
+            self.failures += [TimeoutError(f"task {name} ignored its cancellation") for name in deaf]
 
 
 def _result(future: asyncio.Future[t.Any]) -> t.Any:
@@ -125,7 +129,8 @@ def _result(future: asyncio.Future[t.Any]) -> t.Any:
         return TimeoutError("the task ignored its cancellation")
     if future.cancelled():
         return asyncio.CancelledError()
-    return future.exception() or future.result()
+    error = future.exception()
+    return future.result() if error is None else error
 
 
 async def all_ended(futures: c.Collection[asyncio.Future[t.Any]]) -> None:
