@@ -1,0 +1,77 @@
+"""Throughput: two workers on uvloop, asked by 64 connections that are kept alive.
+
+The client shares the processors with the server, and with whatever else runs: the processor time that the server takes
+for a request says more about the server alone than the rate does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import attrs
+import psutil
+
+from . import rounds, servers
+
+CONNECTIONS = 64
+PEERS = ("bare aiohttp", "gunicorn", "uvicorn", "upstream buvar")
+TARGETS = {"bare aiohttp": ">= 0.97"}
+CLIENT = pathlib.Path(__file__).parent / "measured" / "client.py"
+
+
+@attrs.frozen
+class Load:
+    """What one turn of load gave: requests a *second*, and microseconds of processor time that the server took for one."""
+
+    rate: float
+    cost: float
+
+
+def run(*, quick: bool, with_peers: bool) -> rounds.Table:
+    """Start all servers, warm them up, then load one after the other, round by round."""
+    seconds = 1 if quick else 3
+    found = servers.all_of(*(PEERS if with_peers else ()))
+    with contextlib.ExitStack() as stack:
+        running = {name: stack.enter_context(server.running()) for name, server in found.items()}
+        samplers = {name: (lambda each=each: load(each, seconds)) for name, each in running.items()}
+        for each in running.values():
+            load(each, 1)
+        samples = rounds.interleave(samplers, 2 if quick else 7)
+    rates = {name: [each.rate for each in taken] for name, taken in samples.items()}
+    costs = {name: [each.cost for each in taken] for name, taken in samples.items()}
+    rows = rounds.compare("rate", "requests/s", rates, TARGETS)
+    return rounds.Table("Throughput", rows + rounds.compare("processor time", "us/request", costs))
+
+
+def load(running: servers.Running, seconds: int) -> Load:
+    before = processor_time(running.pid)
+    requests, rate = ask(running, seconds)
+    return Load(rate, (processor_time(running.pid) - before) / requests * 1e6)
+
+
+def processor_time(pid: int) -> float:
+    """Return the seconds of processor time that the processes of a server have taken so far."""
+    times = [psutil.Process(each).cpu_times() for each in servers.tree(pid)]
+    return sum(each.user + each.system for each in times)
+
+
+def ask(running: servers.Running, seconds: int) -> tuple[int, float]:
+    """Return how many requests were answered and how many a second: by wrk, or else by a client of our own."""
+    if wrk := shutil.which("wrk"):
+        said = output(wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", running.url)
+        if errors := re.search(r"Socket errors: .*|Non-2xx.*", said):
+            print(f"{running.url}: {errors[0]}", file=sys.stderr)
+        found = re.search(r"(\d+) requests in .*Requests/sec:\s+([\d.]+)", said, re.DOTALL)
+        assert found, said
+        return int(found[1]), float(found[2])
+    said = output(sys.executable, str(CLIENT), str(running.port), str(CONNECTIONS), str(seconds))
+    return int(float(said) * seconds), float(said)
+
+
+def output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout

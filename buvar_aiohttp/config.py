@@ -1,0 +1,132 @@
+"""The section ``aiohttp`` of the configuration."""
+
+from __future__ import annotations
+
+import logging
+import math
+import socket
+import ssl as tls
+import typing as t
+
+import attrs
+
+from buvar import config, context, errors, fork, names
+from buvar.forking import uri as uris
+
+SECTION: t.Final = "aiohttp"
+ACCESS_LOG: t.Final = "aiohttp.log:access_logger"
+
+
+@attrs.frozen
+class Certificate:
+    """What makes the server speak TLS: files in PEM format.
+
+    *cert* has the certificate and those that it builds on; *key* the private key (None: it is in *cert* too),
+    *password* decrypts it.
+    """
+
+    cert: str
+    key: str | None = None
+    password: str | None = config.secret_var(None)
+
+    def load(self) -> tls.SSLContext:
+        """Read the files. Raises `errors.ConfigError` when they cannot be."""
+        made = tls.create_default_context(tls.Purpose.CLIENT_AUTH)
+        try:
+            # without a password OpenSSL would ask for one on the terminal
+            made.load_cert_chain(self.cert, self.key, self.password or "")
+        except OSError as error:
+            files = " and ".join(filter(None, (self.cert, self.key)))
+            reason = f"{error.strerror or error}; name a certificate and its private key in PEM format"
+            problem = f"cannot use {files}: {reason}"
+            raise errors.ConfigError(errors.ConfigProblem(f"{SECTION}.ssl", problem)) from None
+        return made
+
+
+def access_logger(value: logging.Logger | str | bool | None) -> logging.Logger | None:
+    """Return the logger that *value* means: True is aiohttp's own, False and None are none, text is a dotted name."""
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.lower(), value)
+    if value is True:
+        value = ACCESS_LOG
+    found = names.resolve(value) if isinstance(value, str) else value or None
+    if found is not None and not isinstance(found, logging.Logger):
+        raise errors.ConversionError(f"a logger, as {ACCESS_LOG!r} names one, or a boolean", repr(value))
+    return found
+
+
+def _between(low: int, high: float = math.inf) -> t.Any:
+    """Return a validator that passes its attribute on, by which the configuration finds the place of the value."""
+
+    def validate(_: object, attribute: attrs.Attribute[t.Any], value: float | None) -> None:
+        if value is not None and not low <= value <= high:
+            bounds = f"at least {low}" if high == math.inf else f"between {low} and {high}"
+            raise ValueError(f"{value} is not {bounds}", attribute)
+
+    return validate
+
+
+@attrs.define
+class AioHttpConfig(config.Config, section=SECTION):
+    """Where and how the application is served.
+
+    The server listens on *sock* if there is one, or else on *host* and *port* (default: 8080, with TLS 8443), or else
+    on the unix socket *path*. Where a socket of that address is shared by all workers, it is that one. Without any of
+    them it listens on all shared sockets.
+
+    *host* empty means all IPv4 addresses; of a name the first IPv4 address is taken. *sock* is a socket; in a
+    configuration a socket URI, or the number of a file descriptor. *backlog* is the length of the queue of a socket
+    that is not shared.
+
+    At stop the server waits up to *shutdown_timeout* seconds for requests in flight, and up to *linger* seconds for
+    connections that are idle to send one more. *handle_signals* lets aiohttp handle INT and TERM in place of the stage:
+    nothing is drained then. *access_log* is a logger, the dotted name of one, or True for aiohttp's. *ssl_context* or
+    *ssl* make it speak TLS.
+    """
+
+    host: str | None = None
+    port: int | None = attrs.field(default=None, validator=_between(0, 65535))
+    path: str | None = None
+    sock: socket.socket | None = None
+    shutdown_timeout: float = attrs.field(default=60.0, validator=_between(0))
+    ssl_context: tls.SSLContext | None = None
+    backlog: int = attrs.field(default=128, validator=_between(1))
+    handle_signals: bool = config.bool_var(False)
+    access_log: logging.Logger | None = attrs.field(default=None, converter=access_logger)
+    linger: float = attrs.field(default=2.0, validator=_between(0))
+    ssl: Certificate | None = None
+
+    def load_ssl(self) -> tls.SSLContext | None:
+        """Return what to speak TLS with, None for plain HTTP. Raises `errors.ConfigError` for bad files."""
+        if self.ssl_context is not None or self.ssl is None:
+            return self.ssl_context
+        return self.ssl.load()
+
+
+def structure_socket(value: t.Any, _: t.Any = None) -> socket.socket:
+    """Make a socket of a socket URI or the number of a file descriptor: the shared one of that address, if there is."""
+    if isinstance(value, socket.socket):
+        return value
+    text = str(value)
+    uri = str(uris.parse(f"fd://{text}" if text.isdigit() else text))
+    return context.get(fork.Socket, name=uri, default=None) or fork.Socket(text if "://" in text else uri)
+
+
+def structure_logger(value: t.Any, _: t.Any = None) -> t.Any:
+    """Take what `access_logger` makes a logger of, which is called with it later."""
+    if value is None or isinstance(value, str | bool | logging.Logger):
+        return access_logger(value)
+    raise errors.ConversionError("the dotted name of a logger, or a boolean", repr(value))
+
+
+def structure_ssl_context(value: t.Any, _: t.Any = None) -> tls.SSLContext:
+    """Take an SSLContext; a configuration has none, but a table of files."""
+    if isinstance(value, tls.SSLContext):
+        return value
+    expected = "an ssl.SSLContext from code; in a configuration write ssl = {cert = …, key = …}"
+    raise errors.ConversionError(expected, repr(value))
+
+
+config.relaxed_converter.register_structure_hook(socket.socket, structure_socket)
+config.relaxed_converter.register_structure_hook(logging.Logger, structure_logger)
+config.relaxed_converter.register_structure_hook(tls.SSLContext, structure_ssl_context)

@@ -1,0 +1,241 @@
+"""The server: it serves the application until the stage is cancelled, and then drains.
+
+Draining, nothing is dropped that a client was promised:
+
+1. What has connected is accepted, then the sockets are closed: new clients are refused, or get another worker.
+2. Each response says ``Connection: close`` now. Connections that are idle get some time for the one request that their
+   client may just be sending.
+3. ``on_shutdown`` tells those who hold connections for long, such as web sockets, as soon as no connection is idle.
+4. Requests that are not answered when the time is over, or when the stage is in a hurry, are cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.selector_events
+import contextlib
+import http
+import socket
+import ssl
+import typing as t
+
+import attrs
+import structlog
+from aiohttp import hdrs, web
+
+from buvar import context, di, fork, plugin
+from buvar.forking import uri as uris
+
+from . import listeners
+from .app import prepare_app
+from .config import AioHttpConfig
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from aiohttp.web_protocol import RequestHandler
+
+    from buvar.staging.ready import Hold
+
+log = structlog.get_logger(__name__)
+
+#: how many connections one worker accepts at a time before the others have their turn, where asyncio lets us choose
+ACCEPTS = 4
+#: seconds between two looks at the connections while they drain
+POLL = 0.01
+#: seconds that a TLS handshake may still take when the server stops
+HANDSHAKE = 0.25
+#: seconds that handlers may take to obey their cancellation
+OBEY_TIMEOUT = 1.0
+
+
+class Site(web.SockSite):
+    """A listening socket of the server. To stop it loses no connection that has been made: see `adopting`."""
+
+    def __init__(self, runner: web.BaseRunner, sock: socket.socket, **kwargs: t.Any) -> None:
+        super().__init__(runner, sock, **kwargs)
+        #: the connections that were accepted by `stop`, on their way to be served
+        self.adopting: list[asyncio.Future[t.Any]] = []
+
+    async def stop(self) -> None:
+        """Accept what waits in the queue, then close the socket."""
+        if self._server is None:
+            return await super().stop()
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, asyncio.selector_events.BaseSelectorEventLoop):
+            # a connection that was accepted, but has no transport yet, would be lost: that takes it one turn
+            loop.remove_reader(self._sock)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        waiting = list(_accepted(self._sock))
+        await super().stop()
+        self.adopting = [self._adopt(loop, each) for each in waiting]
+        return None
+
+    def _adopt(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> asyncio.Future[t.Any]:
+        factory = self._runner.server
+        assert factory is not None, "the runner is set up before its sites, and cleaned up after them"
+        adopting = loop.connect_accepted_socket(factory, connection, ssl=self._ssl_context)
+        future = asyncio.ensure_future(adopting)
+        future.add_done_callback(_forget)
+        return future
+
+
+def _accepted(sock: socket.socket) -> c.Iterator[socket.socket]:
+    with contextlib.suppress(OSError):  # BlockingIOError: the queue is empty
+        while True:
+            connection, _ = sock.accept()
+            connection.setblocking(False)
+            yield connection
+
+
+def _forget(adopting: asyncio.Future[t.Any]) -> None:
+    if not adopting.cancelled():
+        adopting.exception()  # a client that left again is no news
+
+
+class Runner(web.AppRunner):
+    """A runner that tells ``on_shutdown`` only once, since draining tells it before the clean-up does."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, app: web.Application, **kwargs: t.Any) -> None:
+        super().__init__(app, **kwargs)
+        self._told = False
+
+    async def shutdown(self) -> None:
+        """Tell ``on_shutdown``, if nobody has."""
+        if not self._told:
+            self._told = True
+            await super().shutdown()
+
+    @property
+    def requests(self) -> list[RequestHandler]:
+        """The connections on which something is going on."""
+        return [each for each in self.connections if not _is_idle(each)]
+
+    @property
+    def connections(self) -> list[RequestHandler]:
+        """All connections that are open."""
+        return [] if self.server is None else self.server.connections
+
+
+def _is_idle(connection: RequestHandler) -> bool:
+    """Tell whether a connection waits for its next request, or for its first one."""
+    return connection._waiter is not None and not connection._waiter.done()
+
+
+def _task_of(connection: RequestHandler) -> asyncio.Task[None] | None:
+    """Return the task that serves a connection; when its client has left, only the request still knows it."""
+    request = connection._current_request
+    return connection._task_handler if request is None else request.task
+
+
+@attrs.define(eq=False)
+class Server:
+    """Serves the application of *runner* as *config* says, until *cancel* is set."""
+
+    config: AioHttpConfig
+    runner: Runner
+    cancel: asyncio.Event
+    draining: bool = attrs.field(default=False, init=False)
+
+    async def run(self, hold: Hold) -> None:
+        """Serve, then drain. *hold* is released when the server listens on all of its sockets.
+
+        Raises `errors.ConfigError` and `errors.SocketError` when there is no socket to listen on.
+        """
+        self.runner.app.on_response_prepare.append(self._announce_close)
+        tls = self.config.load_ssl()
+        async with listeners.bound(self.config) as sockets:
+            try:
+                await self.runner.setup()
+                for sock in sockets:
+                    await self._listen(sock, tls)
+                hold.release()
+                await self.cancel.wait()
+                await self._drain()
+            finally:
+                await self._close()
+
+    async def _listen(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        backlog = self.config.backlog
+        if isinstance(sock, fork.Socket):
+            # asyncio accepts that often in a row, the queue is as it was bound; uvloop sets the queue again
+            by_asyncio = isinstance(asyncio.get_running_loop(), asyncio.selector_events.BaseSelectorEventLoop)
+            backlog = ACCEPTS if by_asyncio else sock.backlog
+        await Site(self.runner, sock, ssl_context=tls, backlog=backlog).start()
+        address = uris.of_address(sock.family, sock.getsockname())
+        log.info("http server listens", address=str(address), tls=tls is not None)
+
+    async def _announce_close(self, request: web.Request, response: web.StreamResponse) -> None:
+        if self.draining and response.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            response.force_close()
+            response.headers[hdrs.CONNECTION] = "close"
+
+    async def _drain(self) -> None:
+        began = asyncio.get_running_loop().time()
+        await self._stop_listening()
+        telling: asyncio.Task[None] | None = None
+        try:
+            while self.runner.connections:
+                waited = asyncio.get_running_loop().time() - began
+                idle = [each for each in self.runner.connections if _is_idle(each)]
+                if waited >= self.config.linger:
+                    for each in idle:
+                        each.force_close()
+                    idle = []
+                if not idle and telling is None:
+                    telling = asyncio.create_task(self.runner.shutdown(), name="on_shutdown")
+                if waited >= self.config.shutdown_timeout:
+                    break
+                await asyncio.sleep(POLL)
+            if telling is not None:
+                await telling
+        finally:
+            if telling is not None:
+                telling.cancel()
+
+    async def _stop_listening(self) -> None:
+        sites = t.cast("set[Site]", self.runner.sites)
+        for site in sites:
+            await site.stop()
+        # not before: who is told that the connection ends makes a new one at once, and is to be refused clearly
+        self.draining = True
+        if adopting := [each for site in sites for each in site.adopting]:
+            await asyncio.wait(adopting, timeout=HANDSHAKE)
+        if self.config.ssl is not None or self.config.ssl_context is not None:
+            await asyncio.sleep(HANDSHAKE)
+
+    async def _close(self) -> None:
+        """Cancel what is still going on, and clean up."""
+        for site in self.runner.sites:
+            await site.stop()
+        await self._cancel_requests()
+        await self.runner.cleanup()
+        log.info("http server stopped")
+
+    async def _cancel_requests(self) -> None:
+        tasks = {task for each in self.runner.requests if (task := _task_of(each)) is not None}
+        if tasks:
+            log.warning("cancelling requests that are not answered yet", requests=len(tasks))
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=OBEY_TIMEOUT)
+
+
+async def prepare_server(
+    load: plugin.Loader, cancel: plugin.Cancel, ready: plugin.Ready
+) -> c.AsyncIterator[c.Awaitable[None]]:
+    """Load the application and serve it as `AioHttpConfig` says: a component, or the section ``aiohttp``."""
+    await load("buvar.config", prepare_app)
+    config = await di.nject(AioHttpConfig)
+    runner = Runner(
+        context.get(web.Application),
+        access_log=config.access_log,
+        handle_signals=config.handle_signals,
+        # the server waits for requests itself: aiohttp does not read bodies any more when it does
+        shutdown_timeout=OBEY_TIMEOUT,
+    )
+    context.add(runner)
+    yield Server(config, runner, cancel).run(ready.hold("http server"))

@@ -1,0 +1,141 @@
+"""What the tests of the HTTP server share: a service to run, and a client that sees each byte and hides no loss."""
+
+import json
+import socket
+
+import pytest
+
+# follows `SERVE`; what a test wants to have configured stands in `CONFIG`, what is to be run in `RUN`
+HTTP = """
+import aiohttp, os
+from buvar import errors
+from aiohttp import web
+import buvar_aiohttp
+from buvar_aiohttp import AioHttpConfig
+
+async def hello(request):
+    return web.Response(text=str(os.getpid()))
+
+async def sleep(request):
+    log_event("sleeping")
+    await asyncio.sleep(float(request.match_info["seconds"]))
+    return web.Response(text="slept")
+
+async def upload(request):
+    size = 0
+    async for chunk in request.content.iter_any():
+        if not size:
+            log_event("uploading")
+        size += len(chunk)
+    return web.Response(text=str(size))
+
+async def stream(request):
+    response = web.StreamResponse()
+    await response.prepare(request)
+    log_event("streaming")
+    for _ in range(5):
+        await asyncio.sleep(0.05)
+        await response.write(b"x")
+    return response
+
+def log_event(event):
+    import structlog
+    structlog.get_logger().info(event)
+
+async def http(load: plugin.Loader):
+    await load("buvar_aiohttp")
+    app = context.get(web.Application)
+    app.router.add_get("/", hello)
+    app.router.add_get("/sleep/{seconds}", sleep)
+    app.router.add_post("/upload", upload)
+    app.router.add_get("/stream", stream)
+
+def run(*plugins, forks=1, config=None, **options):
+    if config is not None:
+        components = options["components"] = fork.Components()
+        components.add(config)
+    if os.environ.get("LOOP") == "uvloop":
+        import uvloop
+        options["loop_factory"] = uvloop.new_event_loop
+    results = fork.stage(*plugins or (http,), forks=forks, **options)
+    failed = [each for each in results or () if isinstance(each, Exception)]
+    sys.exit(errors.exit_code(failed[0]) if failed else 0)
+"""
+
+
+class Client:
+    """An HTTP/1.1 connection."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.file = connection.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.file.close()
+        self.connection.close()
+
+    def send(self, path, method="GET", **headers):
+        lines = [
+            f"{method} {path} HTTP/1.1",
+            "Host: test",
+            *(f"{k.replace('_', '-')}: {v}" for k, v in headers.items()),
+        ]
+        self.connection.sendall("\r\n".join([*lines, "", ""]).encode())
+
+    def receive(self):
+        """Return status, headers and body of the next response; an empty status if there is none."""
+        status = self.file.readline().decode().partition(" ")[2][:3]
+        headers = {}
+        while (line := self.file.readline().decode().strip()) != "":
+            key, _, value = line.partition(": ")
+            headers[key.lower()] = value
+        return status, headers, self._body(headers)
+
+    def _body(self, headers):
+        if headers.get("transfer-encoding") != "chunked":
+            return self.file.read(int(headers.get("content-length", 0))).decode()
+        body = b""
+        while size := int(self.file.readline(), 16):
+            body += self.file.read(size)
+            self.file.readline()
+        self.file.readline()
+        return body.decode()
+
+    def get(self, path="/", **headers):
+        self.send(path, **headers)
+        return self.receive()
+
+
+@pytest.fixture
+def free_port():
+    """Return a port that was free just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def run_http(run_service):
+    """Start a service with an HTTP server; ``run_http('run(…)')``, see `HTTP`."""
+
+    def start(script="run(sockets=['tcp://127.0.0.1:0'])", loop="asyncio", env=None, **options):
+        service = run_service(HTTP + script, env={"LOOP": loop, **(env or {})}, **options)
+        service.order = lambda *events: [name for line in service.lines if (name := event_of(line)) in events]
+        service.client = lambda address=None: Client(run_service.connect(address or http_address(service)))
+        return service
+
+    return start
+
+
+def event_of(line):
+    return json.loads(line)["event"] if line.startswith("{") else None
+
+
+def http_address(service):
+    return service.await_event("http server listens")["address"]

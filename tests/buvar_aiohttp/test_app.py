@@ -1,0 +1,210 @@
+"""The application and the client session: components, each request a scope of its own."""
+
+import asyncio
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from buvar import context, plugin
+from buvar_aiohttp import AioHttpConfig, prepare_app, prepare_client_session
+
+
+class Thing:
+    def __init__(self, number):
+        self.number = number
+
+
+class Served:
+    """A stage that serves a plugin's routes, for the time of a block, on a port of its own."""
+
+    def __init__(self, *plugins, **config):
+        self.plugins = plugins
+        self.config = AioHttpConfig(host="127.0.0.1", port=0, linger=0.0, **config)
+        self.url = asyncio.get_running_loop().create_future()
+
+    async def prepare(self, load: plugin.Loader, cancel: plugin.Cancel, ready: plugin.Ready):
+        context.add(self.config)
+        await load("buvar_aiohttp", *self.plugins)
+        runner = context.get(web.AppRunner)
+
+        async def tell():
+            await ready.wait()
+            host, port = runner.addresses[0]
+            self.loop.call_soon_threadsafe(self.url.set_result, f"http://{host}:{port}")
+
+        self.cancel, self.stage_loop = cancel, asyncio.get_running_loop()
+        yield tell()
+
+    async def __aenter__(self):
+        self.loop = asyncio.get_running_loop()
+        self.thread = self.loop.run_in_executor(None, plugin.stage, self.prepare)
+        await asyncio.wait({self.thread, self.url}, return_when=asyncio.FIRST_COMPLETED)
+        self.session = aiohttp.ClientSession(await self.url if self.url.done() else self.thread.result())
+        return self.session
+
+    async def __aexit__(self, *_):
+        await self.session.close()
+        self.stage_loop.call_soon_threadsafe(self.cancel.set)
+        assert await self.thread == [None, None]
+
+
+async def test_handlers_run_in_the_context_of_the_plugins():
+    """A handler finds what the plugins added, its request, and nothing of other requests on the same connection."""
+
+    async def routes(load: plugin.Loader):
+        context.add(Thing("shared"))
+
+        async def handle(request):
+            assert context.get(web.Request) is request
+            assert context.get(Thing).number == "shared"
+            assert context.get(Thing, name="mine", default=None) is None
+            context.add(Thing("own"), name="mine")
+            context.add(Thing("own"))
+            assert context.get(Thing).number == "own"
+            return web.Response(text="fine")
+
+        context.get(web.Application).router.add_get("/", handle)
+
+    async with Served(routes) as session:
+        for _ in range(3):
+            async with session.get("/") as response:
+                assert await response.text() == "fine"
+
+
+async def test_concurrent_requests_do_not_see_each_other():
+    """Two requests that are handled at the same time have each their own components, in tasks that they start too."""
+
+    async def routes():
+        both = asyncio.Barrier(2)
+
+        async def child():
+            return context.get(Thing).number
+
+        async def handle(request):
+            context.add(Thing(request.query["number"]))
+            await both.wait()
+            assert context.get(web.Request) is request
+            return web.Response(text=await asyncio.create_task(child()))
+
+        context.get(web.Application).router.add_get("/", handle)
+
+    async def ask(session, number):
+        async with session.get("/", params={"number": number}) as response:
+            return await response.text()
+
+    async with Served(routes) as session:
+        assert await asyncio.gather(ask(session, "1"), ask(session, "2")) == ["1", "2"]
+
+
+async def test_a_failing_handler_answers_500_and_the_next_request_is_served(caplog):
+    """Errors of handlers are aiohttp's: a 500 and a log entry, an HTTPException its own status."""
+
+    async def routes():
+        async def fail(request):
+            raise ValueError("broken handler")
+
+        async def gone(request):
+            raise web.HTTPGone
+
+        context.get(web.Application).add_routes([web.get("/fail", fail), web.get("/gone", gone)])
+
+    async with Served(routes) as session:
+        statuses = [(await session.get(path)).status for path in ("/fail", "/gone", "/fail")]
+    assert statuses == [500, 410, 500]
+    assert "broken handler" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "location"),
+    [("/a/b", 308, "/a/b/"), ("/a//b/", 308, "/a/b/"), ("/a/b/", 200, None), ("/a/c", 404, None)],
+)
+async def test_paths_are_normalised_where_no_route_matches(path, status, location):
+    """What no route matches is redirected to the path with fewer slashes, or with one at its end, if that is a route."""
+
+    async def routes():
+        async def handle(request):
+            return web.Response()
+
+        context.get(web.Application).router.add_get("/a/b/", handle)
+
+    async with Served(routes) as session:
+        response = await session.get(path, allow_redirects=False)
+        assert (response.status, response.headers.get("Location")) == (status, location)
+
+
+async def test_middlewares_and_sub_applications_work(caplog):
+    """A plugin may append middlewares and mount sub-applications; both see the scope of the request."""
+
+    async def routes():
+        @web.middleware
+        async def number(request, handler):
+            context.add(Thing(7))
+            return await handler(request)
+
+        async def handle(request):
+            assert context.get(web.Request) is request
+            return web.Response(text=str(context.get(Thing).number))
+
+        inner = web.Application()
+        inner.router.add_get("/inner", handle)
+        app = context.get(web.Application)
+        app.middlewares.append(number)
+        app.add_subapp("/sub", inner)
+
+    async with Served(routes) as session, session.get("/sub/inner") as response:
+        assert await response.text() == "7"
+
+
+async def test_routes_may_be_added_until_the_tasks_run():
+    """A plugin that is loaded after the server adds routes all the same."""
+
+    async def late():
+        async def handle(request):
+            return web.Response(text="late")
+
+        context.get(web.Application).router.add_get("/late", handle)
+
+    async with Served(late) as session, session.get("/late") as response:
+        assert await response.text() == "late"
+
+
+def test_the_client_session_is_shared_and_closed():
+    """All plugins get one session, made on the loop of the stage; it is open until teardown and closed by it."""
+    found = []
+
+    async def prepare(load: plugin.Loader, teardown: plugin.Teardown):
+        teardown.add(lambda: found.append(found[0].closed))
+        await load(prepare_client_session)
+        session = context.get(aiohttp.ClientSession)
+        found.append(session)
+        teardown.add(lambda: found.append(session.closed))
+
+    plugin.stage(prepare)
+    assert found[1:] == [False, True]
+
+
+def test_the_application_comes_alone():
+    """`prepare_app` adds an application and starts nothing."""
+
+    async def prepare(load: plugin.Loader):
+        await load(prepare_app)
+        assert isinstance(context.get(web.Application), web.Application)
+
+    assert plugin.stage(prepare) == []
+
+
+async def test_a_configured_access_log_is_written(caplog):
+    """With an access log each request is an entry of it; without, none is."""
+
+    async def routes():
+        async def handle(request):
+            return web.Response()
+
+        context.get(web.Application).router.add_get("/", handle)
+
+    caplog.set_level("INFO", "aiohttp.access")
+    for access_log, entries in ((None, 0), (True, 1)):
+        async with Served(routes, access_log=access_log) as session, session.get("/"):
+            pass
+        assert caplog.text.count("GET /") == entries

@@ -1,0 +1,187 @@
+"""The fixtures for aiohttp are tested from outside: each test runs pytest in a process and a folder of its own."""
+
+import importlib.metadata
+import os
+import textwrap
+
+import pytest
+
+INI = """
+[pytest]
+asyncio_mode = {mode}
+asyncio_default_fixture_loop_scope = function
+filterwarnings = error
+"""
+# where buvar lies beside the tests and is not installed, pytest does not find its plugins by itself
+INSTALLED = bool(importlib.metadata.entry_points(group="pytest11", name="buvar"))
+FOUND = () if INSTALLED else ("-p", "buvar.testing", "-p", "buvar_aiohttp.testing")
+
+PLUGIN = """
+import aiohttp.web
+from buvar import context, plugin
+
+async def prepare(load: plugin.Loader):
+    await load("buvar_aiohttp")
+    context.add("from the plugin")
+    context.get(aiohttp.web.Application).router.add_get("/", hello)
+
+async def hello(request):
+    assert context.get(aiohttp.web.Request) is request
+    return aiohttp.web.Response(text=context.get(str))
+"""
+
+
+@pytest.fixture
+def inner(pytester, monkeypatch):
+    """Run pytest over a file with this text, with or without pytest-aiohttp; mode None: without pytest-asyncio too."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.fspath(pytester.path), *([] if INSTALLED else [root])]))
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    pytester.makepyfile(the_site=PLUGIN)
+
+    def run(text, *arguments, mode="auto"):
+        pytester.makeini("[pytest]\nfilterwarnings = error" if mode is None else INI.format(mode=mode))
+        pytester.makepyfile(test_inner=textwrap.dedent(text))
+        bare = ("-p", "no:asyncio", "-p", "no:aiohttp") if mode is None else ()
+        return pytester.runpytest_subprocess("-W", "error", "--strict-markers", *FOUND, *bare, *arguments)
+
+    return run
+
+
+ASYNC = """
+import aiohttp.web
+import pytest
+from buvar import context
+
+pytestmark = pytest.mark.asyncio
+
+@pytest.mark.buvar_plugins("the_site")
+async def test_get(buvar_aiohttp_client):
+    response = await buvar_aiohttp_client.get("/")
+    assert response.status == 200
+    assert await response.text() == "from the plugin"
+    assert (await buvar_aiohttp_client.get("/nowhere")).status == 404
+
+@pytest.mark.buvar_plugins("the_site")
+async def test_app(buvar_aiohttp_app, buvar_aiohttp_client):
+    assert context.get(aiohttp.web.Application) is buvar_aiohttp_app
+    assert buvar_aiohttp_client.app is buvar_aiohttp_app
+    assert context.get(aiohttp.ClientSession)
+
+async def test_without_plugins(buvar_aiohttp_client):
+    assert (await buvar_aiohttp_client.get("/")).status == 404
+"""
+
+
+@pytest.mark.parametrize("mode", ["auto", "strict"])
+@pytest.mark.parametrize("arguments", [(), ("-p", "no:aiohttp")], ids=["pytest-aiohttp", "alone"])
+def test_the_client_talks_to_the_application(inner, mode, arguments):
+    """Handlers run in the context of their plugin, with and without pytest-aiohttp; no plugins, no routes."""
+    inner(ASYNC, *arguments, mode=mode).assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize("mode", ["auto", None])
+def test_a_plain_test_uses_the_loop_of_the_stage(inner, mode):
+    """A test that is not async completes its requests on the loop of the stage, and needs no other plugin for it."""
+    inner(
+        """
+        import pytest
+
+        @pytest.mark.buvar_plugins("the_site")
+        def test_get(buvar_aiohttp_client, buvar_stage_loop):
+            async def text():
+                async with buvar_aiohttp_client.get("/") as response:
+                    return await response.text()
+
+            assert buvar_stage_loop.run_until_complete(text()) == "from the plugin"
+        """,
+        mode=mode,
+    ).assert_outcomes(passed=1)
+
+
+def test_the_loop_of_a_wider_scope(inner):
+    """Tests that share a loop have clients on it, each for an application of its own."""
+    inner(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+        @pytest.mark.parametrize("number", range(2))
+        @pytest.mark.buvar_plugins("the_site")
+        async def test_get(number, buvar_aiohttp_client, buvar_aiohttp_app):
+            assert (await buvar_aiohttp_client.get("/")).status == 200
+        """,
+        mode="strict",
+    ).assert_outcomes(passed=2)
+
+
+def test_pytest_aiohttps_own_fixtures(inner):
+    """The client is of the class that the test asks pytest-aiohttp for; its factory takes our application too."""
+    inner(
+        """
+        import aiohttp.test_utils
+        import pytest
+
+        class OwnClient(aiohttp.test_utils.TestClient): ...
+
+        @pytest.fixture
+        def aiohttp_client_cls():
+            return OwnClient
+
+        @pytest.mark.buvar_plugins("the_site")
+        async def test_class(buvar_aiohttp_client):
+            assert isinstance(buvar_aiohttp_client, OwnClient)
+
+        @pytest.mark.buvar_plugins("the_site")
+        async def test_factory(buvar_aiohttp_app, aiohttp_client):
+            client = await aiohttp_client(buvar_aiohttp_app)
+            assert await (await client.get("/")).text() == "from the plugin"
+        """
+    ).assert_outcomes(passed=2)
+
+
+def test_a_handler_that_fails_is_a_500(inner):
+    """An error in a handler is the client's answer and not the end of the test; all is closed afterwards."""
+    inner(
+        """
+        import aiohttp.web
+        import pytest
+        from buvar import context, plugin
+
+        async def prepare(load: plugin.Loader):
+            await load("buvar_aiohttp")
+            context.get(aiohttp.web.Application).router.add_get("/", fails)
+
+        async def fails(request):
+            raise OSError("broken")
+
+        @pytest.mark.buvar_plugins("test_inner")
+        async def test_get(buvar_aiohttp_client):
+            assert (await buvar_aiohttp_client.get("/")).status == 500
+        """
+    ).assert_outcomes(passed=1)
+
+
+def test_an_application_that_does_not_start_is_an_error_of_the_set_up(inner):
+    """The error is the one of its start-up, and nothing stays open."""
+    result = inner(
+        """
+        import aiohttp.web
+        import pytest
+        from buvar import context, plugin
+
+        async def prepare(load: plugin.Loader):
+            await load("buvar_aiohttp")
+            context.get(aiohttp.web.Application).on_startup.append(fails)
+
+        async def fails(app):
+            raise OSError("cannot start")
+
+        @pytest.mark.buvar_plugins("test_inner")
+        async def test_never_run(buvar_aiohttp_client):
+            raise AssertionError
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["E *OSError: cannot start"])
