@@ -1,5 +1,5 @@
 # make run    serve config.toml, in a virtual environment that is made for it
-# make test   format, lint, types, all tests, and the tests again with the built wheel
+# make test   format, lint, types, and all tests with the built wheel; `make tests` takes the checkout instead
 # PYTHON=…    another interpreter than python3; VENV=… another place than .venv
 
 SHELL := bash
@@ -18,14 +18,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WHEEL := $(abspath $(VENV))-wheel
 # what the tests of the built wheel need beside it
 BESIDE := tests examples docs README.md config.toml setup.cfg pyproject.toml
-PYTEST ?= pytest -q
+PYTEST ?= pytest -q -n auto
 
 .PHONY: run test lint types tests wheel format coverage bench dev clean FORCE
 
 run: $(VENV)/.run
 	@exec $(BIN)/buvar run -c config.toml
 
-test: lint types tests wheel
+test: lint types wheel
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -55,7 +55,7 @@ format: $(VENV)/.dev
 
 coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST)
+	$(BIN)/coverage run -m pytest -q
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -63,8 +63,8 @@ class Layer:
 
     __slots__ = ("additions", "named", "nones", "unnamed")
 
-    def __init__(self) -> None:
-        self.unnamed: dict[t.Hashable, t.Any] = {}
+    def __init__(self, unnamed: dict[t.Hashable, t.Any] | None = None) -> None:
+        self.unnamed: dict[t.Hashable, t.Any] = {} if unnamed is None else unnamed
         self.named: dict[t.Hashable, dict[t.Hashable, t.Any]] | None = None
         self.additions: dict[tuple[t.Hashable, t.Hashable], Addition] | None = None
         self.nones = False  # whether anyone ever filed None: then a probe that gives None needs a second look
@@ -101,14 +101,31 @@ class Components:
     *owner* names the plugin whose additions these are; it is kept by `push`.
     """
 
-    # a look-up walks the layers' unnamed dicts, which stand here once more: that saves it a step at each layer
-    __slots__ = ("_below", "_top", "owner", "stack")
+    # A look-up walks the unnamed dicts, which stand here once more: that saves it a step at each layer. What is pushed
+    # on another stack makes its own layer only when that is asked for, since each request pushes, and few add.
+    __slots__ = ("_below", "_stack", "_top", "_under", "owner")
 
     def __init__(self, *layers: Layer, owner: str | None = None) -> None:
-        self.stack: tuple[Layer, ...] = layers or (Layer(),)
-        self._top = self.stack[0].unnamed
-        self._below = tuple([layer.unnamed for layer in self.stack[1:]])
+        self._stack: tuple[Layer, ...] | None = layers or (Layer(),)
+        self._under: Components | None = None
+        self._top, *below = [layer.unnamed for layer in self._stack]
+        self._below = tuple(below)
         self.owner = owner
+
+    @property
+    def stack(self) -> tuple[Layer, ...]:
+        """The layers, the innermost first."""
+        waiting: list[Components] = []
+        each = self
+        while each._stack is None:
+            assert each._under is not None
+            waiting.append(each)
+            each = each._under
+        stack = each._stack
+        for each in reversed(waiting):
+            each._stack = stack = (Layer(each._top), *stack)
+            each._under = None
+        return stack
 
     def add(self, item: T, namespace: t.Hashable = None, *, name: t.Hashable = None) -> T:
         """File *item* under its type and all bases of it, or under *namespace* (and its bases, if it is a class).
@@ -123,7 +140,7 @@ class Components:
             raise ValueError(f"{describe(item)} is a class; a component is an instance: add {item.__name__}(…)")
         key: t.Any = type(item) if namespace is None else namespace
         keys = key.__mro__ if isinstance(key, type) else (key,)
-        layer = self.stack[0]
+        layer = (self._stack or self.stack)[0]
         if name is None:
             for base in keys:
                 self._top[base] = item
@@ -137,6 +154,14 @@ class Components:
             layer.additions = {}
         # the line is worked out when somebody asks for it: adding is on the path of each request
         layer.additions[key, name] = (item, self.owner, frame.f_code, frame.f_lasti)
+        return item
+
+    def put(self, key: t.Hashable, item: T) -> T:
+        """File *item*, which is not None, under *key* alone, and do not list it.
+
+        A tenth of the work of `add`, for what comes with each request and is asked for by that one key.
+        """
+        self._top[key] = item
         return item
 
     @t.overload
@@ -154,13 +179,13 @@ class Components:
         # `dict.get` is the cheapest probe where mostly something is found, `in` the cheapest where mostly nothing is.
         if name is None:
             item = self._top.get(namespace)
-            if item is not None or (self.stack[0].nones and namespace in self._top):
+            if item is not None or (self._stack is not None and self._stack[0].nones and namespace in self._top):
                 return item
             for unnamed in self._below:
                 if namespace in unnamed:
                     return unnamed[namespace]
         else:
-            for layer in self.stack:
+            for layer in self._stack or self.stack:
                 if layer.named is not None:
                     found = layer.named.get(namespace)
                     if found is not None and name in found:
@@ -187,12 +212,11 @@ class Components:
         """Return a stack with *layers*, or else one fresh layer, on top of this one's."""
         if layers:
             return Components(*layers, *self.stack, owner=self.owner)
-        # each request and each task pushes: this is what __init__ would do, without looking at the layers below again
-        layer = Layer()
-        pushed = object.__new__(Components)
-        pushed.stack = (layer,) + self.stack  # noqa: RUF005 - half the time of unpacking
-        pushed._below = (self._top,) + self._below  # noqa: RUF005
-        pushed._top = layer.unnamed
+        pushed = object.__new__(Components)  # what __init__ does, without a look at each layer
+        pushed._stack = None
+        pushed._under = self
+        pushed._top = {}
+        pushed._below = (self._top,) + self._below  # noqa: RUF005 - half the time of unpacking
         pushed.owner = self.owner
         return pushed
 

@@ -81,7 +81,7 @@ class child:  # noqa: N801 - reads as a verb: ``with context.child():``
         self._token = buvar_context.set(components)
         return components
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
         buvar_context.reset(self._token)
 
 

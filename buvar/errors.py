@@ -61,7 +61,7 @@ def summary(error: BaseException) -> str:
 
 
 def explain(error: BaseException) -> str:
-    """Return `summary` with what is known besides: the notes, and for an error that is not ours the line that raised it.
+    """Return `summary` with what is known besides: the notes, and where an error that is not ours was raised.
 
     A group tells each of its errors.
     """

@@ -120,7 +120,7 @@ async def test_a_failing_handler_answers_500_and_the_next_request_is_served(capl
     [("/a/b", 308, "/a/b/"), ("/a//b/", 308, "/a/b/"), ("/a/b/", 200, None), ("/a/c", 404, None)],
 )
 async def test_paths_are_normalised_where_no_route_matches(path, status, location):
-    """What no route matches is redirected to the path with fewer slashes, or with one at its end, if that is a route."""
+    """What no route matches is redirected to the path with fewer slashes, or one at its end, if that is a route."""
 
     async def routes():
         async def handle(request):
