@@ -22,6 +22,14 @@ pytest_plugins = ["pytester"]
 if not importlib.metadata.entry_points(group="pytest11", name="buvar"):
     pytest_plugins += ["buvar.testing", "buvar_aiohttp.testing"]
 
+
+
+def pytest_configure():
+    # a run in the background of a shell ignores INT, and all that it starts would too
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 # seconds: far more than anything takes, so that a failure is told and not waited for
 PATIENCE = 20.0
 
