@@ -201,7 +201,7 @@ class Components:
     def find(self, namespace: t.Any) -> dict[t.Hashable, t.Any]:
         """Merge what all layers hold under *namespace* into ``{name: item}``; the unnamed one's name is None."""
         merged: dict[t.Hashable, t.Any] = {}
-        for layer in reversed(self.stack):
+        for layer in reversed(self._stack or self.stack):
             if namespace in layer.unnamed:
                 merged[None] = layer.unnamed[namespace]
             if layer.named is not None and namespace in layer.named:

@@ -68,9 +68,16 @@ def explain(error: BaseException) -> str:
     lines = [summary(error), *getattr(error, "__notes__", ())]
     if isinstance(error, BaseExceptionGroup):
         lines.extend(textwrap.indent(explain(each), "  ") for each in error.exceptions)
-    elif not isinstance(error, BuvarError) and (frames := traceback.extract_tb(error.__traceback__)):
-        lines.append(f"at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}")
+    elif not isinstance(error, BuvarError) and (place := _place(error)):
+        lines.append(f"at {place}")
     return "\n".join(lines)
+
+
+def _place(error: BaseException) -> str | None:
+    if isinstance(error, SyntaxError) and error.filename:  # it was raised by the importer, but stands in what it read
+        return str(Place(error.filename, error.lineno or 1, error.offset))
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else None
 
 
 def exit_code(error: BaseException) -> int:
@@ -129,6 +136,14 @@ class NameNotFoundError(UsageError, ModuleNotFoundError):
         super().__init__(f"{dotted!r} was not found: {reason}", name=dotted)
         self.dotted = dotted
         self.reason = reason
+
+
+class DottedNameError(UsageError, ValueError):
+    """A text is no dotted name. Fields: *dotted* (the text)."""
+
+    def __init__(self, dotted: str) -> None:
+        super().__init__(f"{dotted!r} is no name of a module or of something in it; write 'package.module:attribute'")
+        self.dotted = dotted
 
 
 class PluginError(UsageError, ValueError):

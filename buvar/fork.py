@@ -80,6 +80,10 @@ def _end(code: int) -> None:
         raise SystemExit(code)
 
 
+def _exit_code(stage: _staging.Stage) -> int:
+    return (errors.exit_code(stage.failures[0]) or errors.EXIT_FAILED) if stage.failures else 0
+
+
 @attrs.frozen(kw_only=True)
 class _Options:
     """What every stage is made with; see `stage`."""
@@ -111,7 +115,7 @@ def _work(plugins: tuple[PluginRef, ...], options: _Options, report: Report) -> 
     stage.run(*plugins)
     if stage.failures:
         report.failed(stage.failures[0])
-        return errors.exit_code(stage.failures[0]) or errors.EXIT_FAILED
+        return _exit_code(stage)
     if not stage.stopped:
         report.ended()
     return 0
@@ -132,11 +136,13 @@ def stage(
     loop_factory: LoopFactory | None = None,
     preload: c.Sequence[str] = (),
     tracebacks: bool = True,
+    exits: bool = False,
 ) -> list[t.Any] | None:
     """Bind *sockets*, fork *forks* workers (0: one for each usable CPU) that run a stage of *plugins*, supervise them.
 
     With one worker nothing is forked: the stage runs here, and its results are returned. Otherwise returns None when
-    all workers ended well, and raises SystemExit with the exit code when they did not.
+    all workers ended well, and raises SystemExit with the exit code when they did not; with *exits* one worker does so
+    too when a task failed.
 
     *sockets* are URIs (see `Socket`); what a service manager passes by ``LISTEN_FDS`` comes on top, and in place of a
     socket of the same address. Each is a component `Socket` in every worker, named by its URI and by the URI of the
@@ -166,7 +172,10 @@ def stage(
             loop_factory=make,
         )
         if fork.workers == 1:
-            return options.make(loop).run(*plugins)
+            stage = options.make(loop)
+            results = stage.run(*plugins)
+            _end(_exit_code(stage) if exits else 0)
+            return results
 
         def work(slot: int, report: Report) -> int:
             fork.become_child(slot)

@@ -12,7 +12,7 @@ import pkgutil
 import sys
 import typing as t
 
-from .errors import NameNotFoundError, did_you_mean
+from .errors import DottedNameError, NameNotFoundError, did_you_mean
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -21,12 +21,12 @@ if t.TYPE_CHECKING:
 def resolve(dotted: str, package: str | None = None) -> t.Any:
     """Return the module or the attribute that *dotted* names; a leading dot is relative to *package*.
 
-    Raises `NameNotFoundError` (an ImportError) when there is no such thing, ValueError for what is no dotted name, and
-    whatever the import itself raises.
+    Raises `NameNotFoundError` (an ImportError) when there is no such thing, `DottedNameError` (a ValueError) for what
+    is no dotted name, and whatever the import itself raises.
     """
     module_name, colon, path = dotted.partition(":")
     if not module_name.strip(".") or ":" in path or (colon and not path):
-        raise ValueError(f"{dotted!r} is no name of a module or of something in it; write 'package.module:attribute'")
+        raise DottedNameError(dotted)
     module = _import(dotted, _absolute(dotted, module_name, package))
     found = module
     for attribute in path.split(".") if path else ():

@@ -23,7 +23,6 @@ if not importlib.metadata.entry_points(group="pytest11", name="buvar"):
     pytest_plugins += ["buvar.testing", "buvar_aiohttp.testing"]
 
 
-
 def pytest_configure():
     # a run in the background of a shell ignores INT, and all that it starts would too
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -235,3 +235,48 @@ def test_it_behaves_like_layers_of_lists(steps, questions):
         found = {name: model_get(layers, key, name) for name in (None, "a", "b")}
         assert stack.find(key) == {name: item for name, item in found.items() if item is not None}
         assert (key in stack) == any(item is not None for item in found.values())
+
+
+def test_what_is_put_is_found_by_its_key_only():
+    """put() files an item under one key, not under its bases, and does not list it."""
+    stack = Components().push()
+    item = stack.put(Base, Left())
+    assert stack.get(Base) is item
+    assert stack.get(Left, default=None) is None
+    assert list(stack) == []
+    assert stack.push().get(Base) is item
+
+
+@pytest.mark.parametrize("key", ["x", Base])
+def test_none_hides_what_is_below_it(key):
+    """None, filed under a key, is found in place of what a layer below has, whoever filed it in a shared layer."""
+    below = Components()
+    below.add(Base(), key)
+    above = below.push()
+    assert above.get(key) is not None
+    Components(*above.stack).add(None, key)
+    assert above.get(key) is None
+    assert above.push().get(key) is None
+
+
+def test_a_layer_is_the_same_before_and_after_it_is_asked_for():
+    """What is added to a pushed stack, before or after somebody looked at its layers, is in the one layer."""
+    stack = Components().push()
+    above = stack.push().push()
+    stack.add(1, "before")
+    layer = above.stack[2]
+    stack.add(2, "after")
+    stack.add(3, "named", name="x")
+    assert above.stack[2] is layer is stack.stack[0]
+    assert [entry.item for entry in above] == [1, 2, 3]
+    assert above.get("named", name="x") == 3
+
+
+def test_a_stack_may_be_as_high_as_it_likes():
+    """Thousands of layers are pushed, listed and searched."""
+    stack = Components()
+    stack.add(1, "deep")
+    for _ in range(2000):
+        stack = stack.push()
+    assert stack.get("deep") == 1
+    assert len(stack.stack) == 2001

@@ -1,4 +1,5 @@
 import copy
+import importlib
 import inspect
 import pickle
 
@@ -20,6 +21,7 @@ EXAMPLES = [
     errors.ConfigError("wrong", errors.ConfigProblem("db.port", "is no number", "config.toml:3")),
     errors.ConversionError("an integer", "'x'"),
     errors.MissingFieldError("port"),
+    errors.DottedNameError("a:"),
 ]
 
 
@@ -87,6 +89,15 @@ def test_an_adapter_error_points_to_a_line():
 def test_a_start_that_takes_too_long_names_who_is_stuck():
     """A start-up timeout names the plugins that still prepare, with their stacks."""
     assert str(EXAMPLES[5]) == "not started after 1.5 s, still preparing: a.b\na.b:\nFile x"
+
+
+def test_a_syntax_error_points_into_its_file(tmp_path, monkeypatch):
+    """What does not parse is told by its own line, not by that of the importer."""
+    (tmp_path / "broken_syntax.py").write_text("import os\nasync def prepare(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SyntaxError) as caught:
+        importlib.import_module("broken_syntax")
+    assert errors.explain(caught.value).splitlines()[-1].startswith(f"at {tmp_path}/broken_syntax.py:2:")
 
 
 @pytest.mark.parametrize(("word", "answer"), [("prepar", "; did you mean 'prepare'?"), ("something else", "")])

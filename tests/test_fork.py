@@ -74,6 +74,23 @@ def test_an_error_in_one_process_is_raised(folder):
     assert os.listdir(folder) == []
 
 
+def test_a_failed_task_ends_the_one_process_where_that_is_asked_for(folder):
+    """With *exits* one process ends as several do: by SystemExit, when all is taken down."""
+
+    async def prepare():
+        async def fails():
+            raise ValueError
+
+        yield fails()
+
+    (result,) = fork.stage(prepare, forks=1)
+    assert isinstance(result, ValueError)
+    with pytest.raises(SystemExit) as caught:
+        fork.stage(prepare, forks=1, exits=True, sockets=[f"unix://{folder}/s"])
+    assert caught.value.code == 1
+    assert os.listdir(folder) == []
+
+
 def test_a_wrong_socket_is_raised_first():
     """A URI that is none, or an address in use, is an error before anything runs."""
 

@@ -50,14 +50,13 @@ def command(
     try:
         source, found = settings.read(files, assignments)
         found = attrs.evolve(found, **{name: value for name, value in given.items() if value not in {None, ()}})
-        code = _serve(source, found, traceback)
+        _serve(source, found, traceback)
     except Exception as error:
         click.echo(_text(error, traceback), err=True)
-        code = errors.exit_code(error)
-    sys.exit(code)
+        sys.exit(errors.exit_code(error))
 
 
-def _serve(source: t.Any, found: settings.Settings, traceback: bool) -> int:
+def _serve(source: t.Any, found: settings.Settings, traceback: bool) -> None:
     if not found.plugins:
         raise errors.UsageError("no plugin to run; name one, or set plugins = […] in the table [buvar]")
     if not {"", here := str(pathlib.Path.cwd())} & set(sys.path):
@@ -65,7 +64,7 @@ def _serve(source: t.Any, found: settings.Settings, traceback: bool) -> int:
     LogConfig(tty=sys.stderr.isatty() if found.log.tty is None else found.log.tty, level=found.log.level).setup()
     components = Components()
     components.add(source)
-    results = fork.stage(
+    fork.stage(
         *found.plugins,
         components=components,
         forks=found.workers,
@@ -78,10 +77,8 @@ def _serve(source: t.Any, found: settings.Settings, traceback: bool) -> int:
         teardown_timeout=found.timeouts.teardown,
         shutdown_timeout=found.timeouts.shutdown,
         tracebacks=traceback,
+        exits=True,
     )
-    # a task that failed has been logged when it did
-    failed = [result for result in results or () if isinstance(result, Exception)]
-    return errors.exit_code(failed[0]) if failed else 0
 
 
 def _loop_factory(name: str) -> c.Callable[[], asyncio.AbstractEventLoop] | None:

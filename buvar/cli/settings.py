@@ -14,8 +14,11 @@ SECTION = "buvar"
 ENV_PREFIX = "APP"
 
 
-def _check_level(_: object, __: object, level: str) -> None:
-    level_number(level)
+def _check_level(_: object, attribute: object, level: str) -> None:
+    try:
+        level_number(level)
+    except ValueError as error:
+        raise ValueError(str(error), attribute) from None  # as attrs' validators do: it tells which value is wrong
 
 
 @attrs.frozen

@@ -188,9 +188,12 @@ def _at(field: schema.Field, error: Exception) -> Exception:
 
 def _refusal(error: Exception, fields: c.Iterable[schema.Field], secrets: c.Collection[str]) -> Exception:
     """Return what a validator or the constructor raised, without secrets and with the field, when attrs says which."""
-    names = [argument.name for argument in error.args if isinstance(argument, attrs.Attribute)]
-    field = next((field for field in fields if field.key in names), None)
-    text = text_of(error).casefold()
+    names = {argument.name for argument in error.args if isinstance(argument, attrs.Attribute)}
+    text = text_of(error)
+    # attrs' comparisons give no more than their text: "'size' must be > 0: -1"
+    found = [field for field in fields if (field.key in names if names else repr(field.key) in text)]
+    field = found[0] if len(found) == 1 else None
+    text = text.casefold()
     if (field is not None and field.secret) or any(secret in text for secret in secrets):
         error = ValueError(f"refused ({type(error).__name__}); the reason is withheld, since it may show a secret")
     return _at(field, error) if field is not None else error

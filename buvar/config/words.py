@@ -18,7 +18,7 @@ from . import describe as schema
 
 HIDDEN: t.Final = "***"
 
-_BOOLEAN = "a boolean (true, yes, on, 1, false, no, off or 0)"
+_BOOLEAN = "a boolean (true or false; as text also yes, on, 1, no, off, 0)"
 _EXPECTED: t.Final[dict[t.Any, str]] = {
     bool: _BOOLEAN,
     int: "an integer",

@@ -149,6 +149,12 @@ def _why(error: OSError) -> str:
         return "the address is in use; stop the process that has it, or choose another port"
     if error.errno == errno.EACCES:
         return "permission denied; ports below 1024 need the right to bind them, socket files the right to their folder"
+    if error.errno == errno.ENOENT:
+        return "the folder of the socket file does not exist; make it, or choose another path"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address; choose one of its own, or tcp://:port for all"
+    if isinstance(error, socket.gaierror):
+        return f"the host is not known ({error.strerror}); correct its name, or write its address"
     return f"{error.strerror or error}"
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import collections.abc as c
+import contextlib
 import contextvars
 import inspect
 import sys
@@ -129,8 +130,10 @@ class Plugins:
             self.teardown.add(_Resume(plugin.name, resume, task))
         plugin.prepared.set_result(None)
         if suspended is not None:
-            await resume.wait()
-            await _finish(plugin.name, suspended)
+            # it is closed also where somebody cancels it before its time
+            async with contextlib.aclosing(suspended):
+                await resume.wait()
+                await _finish(plugin.name, suspended)
 
     async def settle(self) -> None:
         """Wait for the plugins that nobody waits for any more; raise the first error that nobody has seen."""
@@ -210,7 +213,6 @@ async def _finish(name: str, generator: record.Generator) -> None:
         return
     if inspect.iscoroutine(item):
         item.close()
-    await generator.aclose()
     raise errors.PluginError(name, f"it yielded {item!r} after its bare yield; yield tasks before it")
 
 

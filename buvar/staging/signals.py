@@ -33,6 +33,7 @@ class Signals:
     INT and TERM stop the stage; a second one cuts the grace of its tasks short. Subclasses add ``handle_hup``,
     ``handle_quit``, ``handle_abort``, ``handle_winch``, ``handle_usr1`` and ``handle_usr2``, or override the two.
     A handler runs in the loop, takes no arguments and finds the stage in ``self.stage``.
+    One that sets `Cancel` stops the stage as those two do.
     """
 
     handlers: t.ClassVar[tuple[tuple[int, str], ...]] = (
@@ -77,7 +78,14 @@ class Signals:
         self._former = {}
 
     def _schedule(self, handler: c.Callable[[], None], scope: contextvars.Context, *_: object) -> None:
-        self.stage.loop.call_soon_threadsafe(handler, context=scope)
+        self.stage.loop.call_soon_threadsafe(self._handle, handler, context=scope)
+
+    def _handle(self, handler: c.Callable[[], None]) -> None:
+        cancelled = self.stage.cancel.is_set()
+        handler()
+        if self.stage.cancel.is_set() and not cancelled:
+            # a handler that only sets Cancel, as upstream's do, means the same: the end was asked for, not reached
+            self.stage.stop()
 
     def handle_int(self) -> None:
         """Stop the stage."""

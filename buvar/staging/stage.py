@@ -13,6 +13,7 @@ The context is a stack, the innermost layer last: what was there at import; what
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import time
 import typing as t
@@ -109,6 +110,7 @@ class Stage:
 
     def load(self, *plugins: loading.PluginRef) -> None:
         """Prepare *plugins*. Raises what the first one that failed raised, or `errors.StartTimeoutError`."""
+        self._check_loop()
         if self.phase is not Phase.PREPARE:
             raise errors.StageError("plugins are loaded before the tasks run")
         self.signals.add_signal_handlers()
@@ -117,6 +119,7 @@ class Stage:
 
     def run_tasks(self) -> list[t.Any]:
         """Run the tasks to their end; return their results in load order, its error in place of one that failed."""
+        self._check_loop()
         if self.phase is not Phase.PREPARE:
             raise errors.StageError("the tasks of a stage run once")
         self.phase = Phase.RUN
@@ -128,6 +131,7 @@ class Stage:
 
     def run_teardown(self) -> None:
         """Take down what was set up; afterwards the stage is over. Raises an ExceptionGroup of all that failed."""
+        self._check_loop()
         if self.phase is not Phase.RUN:
             self.plugins.close()
         self.phase = Phase.TEARDOWN
@@ -145,6 +149,7 @@ class Stage:
 
         A failed prepare keeps its error, whatever teardown adds; failures of teardown alone come as an ExceptionGroup.
         """
+        self._check_loop()
         try:
             self.load(*plugins)
             # tasks of a service that was told to stop while it started are not started any more
@@ -162,10 +167,25 @@ class Stage:
             error.add_note(f"{group.message} too: {'; '.join(map(repr, group.exceptions))}")
 
     def _complete(self, coroutine: c.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:
+        phase = context.run(self.context)(self.loop.create_task)(coroutine)
+        try:
+            return self.loop.run_until_complete(phase)
+        except BaseException:
+            # SystemExit and KeyboardInterrupt leave the loop at once, whichever task raises them; what the phase still
+            # has to do must not run beside the next one
+            while not phase.done():
+                self.stop()
+                with contextlib.suppress(BaseException):
+                    self.loop.run_until_complete(phase)
+            raise
+
+    def _check_loop(self) -> None:
         if self.loop.is_running():
-            coroutine.close()
             raise errors.StageError("the loop of the stage is running; from inside of it, await stage.loader(…)")
-        return context.run(self.context)(self.loop.run_until_complete)(coroutine)
+        if self.loop.is_closed():
+            raise errors.StageError("the stage is over, or was given a closed loop; make another one")
+        if asyncio._get_running_loop() is not None:
+            raise errors.StageError("another loop runs in this thread; run the stage in a thread of its own")
 
     async def _load(self, plugins: tuple[loading.PluginRef, ...]) -> None:
         loads = asyncio.ensure_future(self._load_all(plugins))

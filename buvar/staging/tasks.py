@@ -85,13 +85,15 @@ class Runner:
         futures = [task.start() for task in tasks]
         for task, future in zip(tasks, futures, strict=True):
             future.add_done_callback(functools.partial(self._ended, task))
-        await asyncio.sleep(0)  # the first steps
-        await asyncio.sleep(0)  # and what is told of those that ended in them
-        if started is not None and not self.failures:
-            started()
-        await first(all_ended(futures), self.cancel.wait())
-        self.cancel.set()  # also where all have ended: whoever still waits for the end of the stage learns of it
-        await self._stop(tasks, futures)
+        try:
+            await asyncio.sleep(0)  # the first steps
+            await asyncio.sleep(0)  # and what is told of those that ended in them
+            if started is not None and not self.failures:
+                started()
+            await first(all_ended(futures), self.cancel.wait())
+        finally:  # no task outlives the run phase, whatever ended it
+            self.cancel.set()  # also where all have ended: whoever still waits for the end of the stage learns of it
+            await self._stop(tasks, futures)
         return [_result(future) for future in futures]
 
     def _ended(self, task: StageTask, future: asyncio.Future[t.Any]) -> None:

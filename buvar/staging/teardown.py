@@ -93,7 +93,11 @@ class Teardown:
 
     async def _attempt(self, entry: Entry) -> BaseException | None:
         task = asyncio.create_task(_caught(entry), name=f"teardown {entry.name}", context=entry.context)
-        await asyncio.wait({task}, timeout=self.timeout)
+        try:
+            await asyncio.wait({task}, timeout=self.timeout)
+        except asyncio.CancelledError:
+            # whoever tidies up by cancelling all tasks of the loop hits us too; the others must be torn down still
+            await asyncio.wait({task}, timeout=self.timeout)
         if task.done():
             return asyncio.CancelledError() if task.cancelled() else task.result()
         task.cancel()

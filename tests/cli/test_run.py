@@ -38,6 +38,16 @@ async def crashes():
         raise ValueError("gone")
     yield crash()
 
+async def cancels():
+    async def cancelled():
+        raise asyncio.CancelledError
+    yield cancelled()
+
+async def returns():
+    async def returned():
+        return ValueError("a result")
+    yield returned()
+
 async def tells():
     print(type(asyncio.get_running_loop()).__module__, json.dumps(context.get(ConfigSource).get("shop")))
 
@@ -93,11 +103,21 @@ WRONG = {
         "error: buvar.workers: expected an integer, got 'many' (--set buvar.workers)",
     ),
     "unknown key": (["app", "--set", "buvar.worker=2"], "error: buvar.worker: unknown key; did you mean 'workers'?"),
-    "unknown log level": (["app", "--set", "buvar.log.level=loud"], "'loud' is no log level; write one of"),
-    "backlog too large": (["app", "--set", "buvar.backlog=5000000000"], "'backlog' must be < 2147483648"),
+    "unknown log level": (
+        ["app", "--set", "buvar.log.level=loud"],
+        "buvar.log.level: 'loud' is no log level; write one of",
+    ),
+    "backlog too large": (
+        ["app", "--set", "buvar.backlog=5000000000"],
+        "buvar.backlog: 'backlog' must be < 2147483648",
+    ),
     "unknown module": (
         ["apps"],
         "error: 'apps' was not found: no module 'apps' on the import path; did you mean 'app'?",
+    ),
+    "no name": (
+        ["app:"],
+        "error: 'app:' is no name of a module or of something in it; write 'package.module:attribute'",
     ),
     "unknown function": (["app:tell"], "error: 'app:tell' was not found: 'app' has no 'tell'; did you mean 'tells'?"),
     "no plugin in it": (["empty"], "error: empty is not a plugin: the module has no function 'prepare'"),
@@ -167,7 +187,20 @@ def test_a_task_that_cannot_be_exits_with_2(app, workers):
     """A task that fails because of what was configured, here an address of another machine, is wrong use."""
     done = buvar(app, "run", "app:binds", "--workers", workers)
     assert done.returncode == 2
-    assert "cannot listen on tcp://192.0.2.1:0: Cannot assign requested address" in done.stderr
+    assert "cannot listen on tcp://192.0.2.1:0: this machine has no such address" in done.stderr
+
+
+def test_a_task_that_somebody_cancels_exits_with_1(app):
+    """A task that was cancelled, and not by the stage, has failed."""
+    done = buvar(app, "run", "app:cancels")
+    assert done.returncode == 1
+    assert "was cancelled, not by the stage" in done.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_error_that_a_task_returns_is_a_result(app, workers):
+    """Only an error that is raised fails the service."""
+    assert buvar(app, "run", "app:returns", "--workers", workers).returncode == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -180,7 +180,7 @@ def test_what_fits_is_converted(kind, value, expected):
     assert type(found) is type(expected)
 
 
-BOOLEAN = "a boolean (true, yes, on, 1, false, no, off or 0)"
+BOOLEAN = "a boolean (true or false; as text also yes, on, 1, no, off, 0)"
 BAD = [
     (int, 1.5, "x: expected an integer, got 1.5"),
     (int, 1.0, "x: expected an integer, got 1.0"),

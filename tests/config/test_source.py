@@ -346,6 +346,10 @@ def test_a_refusing_validator_names_its_field(written):
         number: int = attrs.field(validator=attrs.validators.in_([80, 443]))
 
     @attrs.frozen
+    class Page:
+        size: int = attrs.field(validator=attrs.validators.gt(0))
+
+    @attrs.frozen
     class Range:
         low: int
         high: int
@@ -354,10 +358,11 @@ def test_a_refusing_validator_names_its_field(written):
             if self.low > self.high:
                 raise ValueError("low is above high", self)
 
-    path = written("[port]\nnumber = 1\n[range]\nlow = 2\nhigh = 1\n")
+    path = written("[port]\nnumber = 1\n[range]\nlow = 2\nhigh = 1\n[page]\nsize = -1\n")
     source = ConfigSource.read(path)
     assert problems(source, Port, "port") == [f"port.number: 'number' must be in [80, 443] (got 1) ({path}:2)"]
     assert problems(source, Range, "range") == [f"range: low is above high ({path}:3)"]
+    assert problems(source, Page, "page") == [f"page.size: 'size' must be > 0: -1 ({path}:7)"]
 
 
 def test_a_mistake_in_a_hook_keeps_its_traceback():

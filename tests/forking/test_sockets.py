@@ -194,7 +194,17 @@ def test_what_is_no_socket_is_left_alone(folder, kind):
 
 def test_a_folder_that_is_not_there_is_told(folder):
     """The error says what is missing."""
-    with Socket(f"unix://{folder}/no/s") as sock, pytest.raises(SocketError, match="No such file or directory"):
+    with Socket(f"unix://{folder}/no/s") as sock, pytest.raises(SocketError, match="the folder of the socket"):
+        sock.bind()
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [("tcp://192.0.2.1:0", "this machine has no such address"), ("tcp://nowhere.invalid:0", "the host is not known")],
+)
+def test_an_address_that_is_not_there_is_told(uri, reason):
+    """The error says why nothing can listen there."""
+    with Socket(uri) as sock, pytest.raises(SocketError, match=reason):
         sock.bind()
 
 

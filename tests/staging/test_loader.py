@@ -789,18 +789,30 @@ def test_a_plugin_that_cancels_itself_fails_with_a_reason():
         plugin.stage(prepare)
 
 
-def test_system_exit_in_prepare_ends_the_stage():
-    """sys.exit in prepare is passed on after teardown."""
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_system_exit_in_prepare_ends_the_stage(kind, loop_factory):
+    """sys.exit in prepare is passed on after the whole teardown, also where that takes its time."""
     seen = []
 
-    async def prepare(teardown: plugin.Teardown):
-        teardown.add(lambda: seen.append("teardown"))
-        raise SystemExit(3)
+    async def suspended():
+        yield
+        await asyncio.sleep(0.01)
+        seen.append("suspended")
 
-    with pytest.raises(SystemExit) as caught:
-        plugin.stage(prepare)
-    assert caught.value.code == 3
-    assert seen == ["teardown"]
+    async def prepare(load: plugin.Loader, teardown: plugin.Teardown):
+        await load(suspended)
+
+        async def goes():
+            await asyncio.sleep(0.01)
+            seen.append("teardown")
+
+        teardown.add(goes)
+        raise kind(3)
+
+    with pytest.raises(kind) as caught:
+        plugin.stage(prepare, loop_factory=loop_factory)
+    assert caught.value.args == (3,)
+    assert seen == ["teardown", "suspended"]
 
 
 def test_plugins_are_not_loaded_while_the_stage_runs():

@@ -207,6 +207,25 @@ def test_a_subclass_may_override_and_silence():
     assert seen == [signal.getsignal(signal.SIGTERM), "int"]
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_handler_that_sets_cancel_stops_the_stage(signum):
+    """As upstream's did: the stage knows that it was told to stop, and a start is given up."""
+
+    class Handlers(plugin.Signals):
+        def handle_term(self):
+            self.stage.cancel.set()
+
+        handle_hup = handle_term
+
+    async def hangs():
+        kill(signum)
+        await forever()
+
+    stage = plugin.Stage(signals=Handlers)
+    assert stage.run(hangs) == []
+    assert stage.stopped
+
+
 def test_handlers_are_given_back(loop_factory):
     """Whoever handled a signal before the stage handles it afterwards, also after a failed start."""
     calls = []

@@ -69,6 +69,10 @@ def test_phases_only_move_on():
     with pytest.raises(errors.StageError, match="run once"):
         stage.run_tasks()
     stage.run_teardown()
+    with pytest.raises(errors.StageError, match="the stage is over"):
+        stage.run()
+    with pytest.raises(errors.StageError, match="the stage is over"):
+        stage.run_teardown()
 
 
 def test_tasks_that_never_run_are_closed():
@@ -95,6 +99,15 @@ async def test_a_stage_is_not_completed_from_inside_of_its_loop():
     await stage.loader(prepare)
     assert stage.context.get(str) == "loaded"
     stage.signals.remove_signal_handlers()
+
+
+async def test_a_stage_does_not_run_inside_of_another_loop():
+    """A thread runs one loop at a time: that is told at once, and leaves nothing behind."""
+    loop = asyncio.new_event_loop()
+    stage = plugin.Stage(loop=loop)
+    with pytest.raises(errors.StageError, match="another loop runs in this thread"):
+        stage.load()
+    loop.close()
 
 
 def test_teardown_gives_up_what_is_still_preparing():

@@ -302,6 +302,84 @@ def test_system_exit_in_a_task_ends_the_stage():
     assert seen == ["teardown"]
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_tasks_finish_before_teardown_also_after_an_exit(kind, loop_factory):
+    """What leaves the loop at once, twice even, does not set the teardown beside the tasks that still run."""
+    seen = []
+
+    async def prepare(teardown: plugin.Teardown, cancel: plugin.Cancel):
+        async def server():
+            await cancel.wait()
+            await asyncio.sleep(0.05)
+            seen.append("served")
+
+        async def fails_late():
+            await cancel.wait()
+            raise kind(5)
+
+        teardown.add(lambda: seen.append("teardown"))
+        yield fails(kind(4))
+        yield fails_late()
+        yield server()
+
+    with pytest.raises(kind) as caught:
+        plugin.stage(prepare, loop_factory=loop_factory)
+    assert caught.value.args == (4,)
+    assert seen == ["served", "teardown"]
+
+
+def test_an_error_of_a_ready_callback_stops_the_tasks():
+    """It is raised when the tasks have finished, and teardown follows."""
+    seen = []
+
+    def breaks():
+        raise OwnError("callback")
+
+    async def prepare(ready: plugin.Ready, cancel: plugin.Cancel):
+        async def server():
+            await cancel.wait()
+            seen.append("served")
+
+        ready.add_callback(breaks)
+        yield server()
+        yield
+        seen.append("teardown")
+
+    with pytest.raises(OwnError, match="callback"):
+        plugin.stage(prepare)
+    assert seen == ["served", "teardown"]
+
+
+def test_who_cancels_all_tasks_of_the_loop_ends_the_stage_in_order():
+    """Tasks come to their end, plugins that are suspended leave their blocks, and what is left is torn down."""
+    seen = []
+
+    async def prepare(teardown: plugin.Teardown):
+        async def cancels_all():
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+
+        async def server():
+            try:
+                await forever()
+            finally:
+                await asyncio.sleep(0.01)
+                seen.append("task")
+
+        teardown.add(lambda: seen.append("teardown"))
+        yield server()
+        yield cancels_all()
+        try:
+            yield
+        finally:
+            seen.append("plugin")
+
+    with pytest.raises(asyncio.CancelledError):
+        plugin.stage(prepare)
+    assert sorted(seen) == ["plugin", "task", "teardown"]
+    assert seen[-1] == "teardown"
+
+
 # -- plugin.run
 
 

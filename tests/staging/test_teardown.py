@@ -197,6 +197,26 @@ class Manager:
         self.seen.append(f"leave {self.name}")
 
 
+def test_who_cancels_all_tasks_does_not_end_the_teardown():
+    """A function that tidies up by cancelling all other tasks is waited for, and the rest is torn down."""
+    seen = []
+
+    async def cancels_all():
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.sleep(0.01)
+        seen.append("cancelled all")
+
+    async def prepare(teardown: plugin.Teardown):
+        teardown.add(lambda: seen.append("first"))
+        teardown.add(cancels_all)
+        yield asyncio.sleep(0, "result")
+
+    assert plugin.stage(prepare) == ["result"]
+    assert seen == ["cancelled all", "first"]
+
+
 def test_what_is_entered_is_left_by_the_same_task(loop_factory):
     """enter returns the value, and the manager is left at teardown in its order, from the task that entered it."""
     seen = []
