@@ -7,6 +7,7 @@ Where a built-in type says the same thing, the error is one of these too, so tha
 from __future__ import annotations
 
 import difflib
+import pathlib
 import textwrap
 import traceback
 import typing as t
@@ -61,14 +62,14 @@ def summary(error: BaseException) -> str:
 
 
 def explain(error: BaseException) -> str:
-    """Return `summary` with what is known besides: the notes, and where an error that is not ours was raised.
+    """Return `summary` with what is known besides: the notes, and the line of the service that led to it.
 
-    A group tells each of its errors.
+    A group tells each of its errors. A configuration error knows a better place than any line of code.
     """
     lines = [summary(error), *getattr(error, "__notes__", ())]
     if isinstance(error, BaseExceptionGroup):
         lines.extend(textwrap.indent(explain(each), "  ") for each in error.exceptions)
-    elif not isinstance(error, BuvarError) and (place := _place(error)):
+    elif not isinstance(error, ConfigError) and (place := _place(error)):
         lines.append(f"at {place}")
     return "\n".join(lines)
 
@@ -77,7 +78,25 @@ def _place(error: BaseException) -> str | None:
     if isinstance(error, SyntaxError) and error.filename:  # it was raised by the importer, but stands in what it read
         return str(Place(error.filename, error.lineno or 1, error.offset))
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else None
+    # where the service called what failed tells more than where the standard library did
+    services = [frame for frame in frames if _is_service(frame.filename)]
+    told = services or ([] if isinstance(error, BuvarError) else frames)
+    return f"{told[-1].filename}:{told[-1].lineno} in {told[-1].name}" if told else None
+
+
+def _is_service(filename: str) -> bool:
+    """Tell whether a file is neither buvar's, nor the standard library's, nor made up."""
+    path = pathlib.Path(filename)
+    if filename.startswith("<") or pathlib.Path(__file__).parent in path.parents:
+        return False
+    return "site-packages" in path.parts or pathlib.Path(traceback.__file__).parent not in path.parents
+
+
+def facts(text: str, detail: str = "") -> dict[str, str]:
+    """Return *text*, as `explain` writes it, for a log line: its first line, and the rest (or *detail*) as a block."""
+    first, _, rest = text.partition("\n")
+    block = detail or rest
+    return {"error": first, "exception": block} if block else {"error": first}
 
 
 def exit_code(error: BaseException) -> int:

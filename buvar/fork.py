@@ -16,6 +16,7 @@ from buvar.components import Components
 from buvar.forking import sockets as _sockets
 from buvar.forking import supervisor as _supervisor
 from buvar.forking import uri as _uri
+from buvar.forking import worker as _worker
 from buvar.forking.sockets import Socket as Socket
 from buvar.forking.sockets import Sockets as Sockets
 from buvar.staging import stage as _staging
@@ -196,16 +197,24 @@ def _without_int(signals: type[Signals]) -> type[Signals]:
 
 @contextlib.contextmanager
 def _leaving() -> c.Iterator[None]:
-    """Let INT and TERM end the process with code 0 where nobody else handles them: so no file is left behind."""
+    """Let INT and TERM end the process with code 0 where nobody else handles them: so no file is left behind.
+
+    What a supervisor forwards does nothing where there is no handler, be it one process or several.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = {signum: signal.signal(signum, _leave) for signum in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {**dict.fromkeys(_worker.HARMLESS, _do_nothing), signal.SIGINT: _leave, signal.SIGTERM: _leave}
+    former = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
     try:
         yield
     finally:
         for signum, handler in former.items():
             signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
+
+
+def _do_nothing(*_: object) -> None:
+    pass
 
 
 def _leave(*_: object) -> None:

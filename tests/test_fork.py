@@ -1,5 +1,6 @@
 """The words of forking: a stage in one process or in many, and who each process is."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -304,6 +305,24 @@ thread.join()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_one_worker_is_as_calm_as_several():
+    """Signals that nobody handles do nothing in one process either, and its own handlers are back afterwards."""
+    names = [signal.Signals[f"SIG{name}"] for name in ("HUP", "QUIT", "ABRT", "WINCH", "USR1", "USR2", "TTIN", "TTOU")]
+    former = [signal.getsignal(each) for each in names]
+
+    async def prepare():
+        async def task():
+            for each in names:
+                os.kill(os.getpid(), each)
+                await asyncio.sleep(0.01)
+            return "calm"
+
+        yield task()
+
+    assert fork.stage(prepare, forks=1) == ["calm"]
+    assert [signal.getsignal(each) for each in names] == former
 
 
 def test_plugin_signals_are_passed_on():

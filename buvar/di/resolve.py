@@ -21,7 +21,7 @@ import typing as t
 
 import attrs
 
-from buvar import context
+from buvar import context, errors
 from buvar.components import missing
 
 from . import explain, signature, supply
@@ -177,6 +177,8 @@ async def _build(plan: Plan, function: t.Any) -> list[t.Any]:
     for step in plan.steps:
         try:
             built[step.adapter] = await _call(step, built)
+        except errors.UsageError:
+            raise  # it says itself what is wrong, and not with the code
         except Exception as error:
             error.add_note(explain.note(step.adapter, _askers(plan, step), function))
             raise

@@ -33,7 +33,7 @@ import typing as t
 import attrs
 import structlog
 
-from buvar.errors import EXIT_FAILED, EXIT_USAGE, exit_code
+from buvar.errors import EXIT_FAILED, EXIT_USAGE, exit_code, facts
 from buvar.forking import worker as workers
 from buvar.forking.worker import Report, Worker
 
@@ -45,8 +45,8 @@ log = structlog.get_logger(__name__)
 
 Target: t.TypeAlias = "c.Callable[[int, Report], int]"
 
-#: signals that the supervisor handles; TTIN and TTOU would stop the process, by default
-HANDLED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU, *workers.FORWARDED})
+#: signals that the supervisor handles
+HANDLED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, *workers.HARMLESS})
 
 #: seconds within which a second INT is the echo of the first, as a terminal and a process manager both send it
 ECHO = 0.5
@@ -296,11 +296,11 @@ class Supervisor:
     # -- workers' lives
 
     def _listen_to(self, worker: Worker) -> None:
-        for facts in worker.read():
-            if facts.pop("ready", False):
+        for report in worker.read():
+            if report.pop("ready", False):
                 self._on_ready(worker)
-            worker.ended = facts.pop("ended", worker.ended)
-            worker.words.update(facts)
+            worker.ended = report.pop("ended", worker.ended)
+            worker.words.update(report)
         if worker.hung_up and worker.channel.fileno() in self._selector.get_map():
             self._selector.unregister(worker.channel)  # it would be readable for ever; its exit comes by itself
 
@@ -356,7 +356,9 @@ class Supervisor:
         log.error("worker died, replacing it", **facts, **self._last_words(worker))
 
     def _last_words(self, worker: Worker) -> dict[str, str]:
-        return {key: text for key, text in worker.words.items() if key == "error" or self._tracebacks}
+        if "error" not in worker.words:
+            return {}
+        return facts(worker.words["error"], worker.words["exception"] if self._tracebacks else "")
 
 
 def _epitaph(worker: Worker, code: int) -> dict[str, t.Any]:

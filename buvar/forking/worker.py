@@ -29,6 +29,9 @@ if t.TYPE_CHECKING:
 #: signals that the supervisor forwards, and that do nothing in a worker where no handler is
 FORWARDED = (signal.SIGHUP, signal.SIGQUIT, signal.SIGABRT, signal.SIGWINCH, signal.SIGUSR1, signal.SIGUSR2)
 
+#: signals that do nothing where no handler is; TTIN and TTOU would stop the process, by default
+HARMLESS = (*FORWARDED, signal.SIGTTIN, signal.SIGTTOU)
+
 #: ``prctl(2)``: the signal that a process gets when its parent dies
 PR_SET_PDEATHSIG = 1
 

@@ -116,7 +116,7 @@ class Plugins:
     async def _live(self, plugin: record.PluginRecord) -> None:
         """The life of a plugin: prepared, suspended until teardown if it wants to be, finished."""
         began = time.perf_counter()
-        log.info("preparing plugin", plugin=plugin.name, loader=plugin.loader and plugin.loader.name)
+        log.debug("preparing plugin", plugin=plugin.name, loader=plugin.loader and plugin.loader.name)
         resume = asyncio.Event()
         try:
             suspended = await _collect(plugin)

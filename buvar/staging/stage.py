@@ -198,7 +198,7 @@ class Stage:
                 raise errors.StartTimeoutError(
                     self.start_timeout or 0.0, {plugin.name: plugin.stack() for plugin in self.plugins.preparing}
                 )
-            log.warning("told to stop while preparing", plugins=[plugin.name for plugin in self.plugins.preparing])
+            log.info("told to stop while preparing", plugins=[plugin.name for plugin in self.plugins.preparing])
         except BaseException:
             await self._abort(loads)
             raise

@@ -106,7 +106,7 @@ class Runner:
         if error is not None:
             self.failures.append(error)
             # wrong use is told in a sentence; where in the code it was noticed helps nobody
-            facts = {"error": errors.explain(error)} if isinstance(error, errors.UsageError) else {"exc_info": error}
+            facts = errors.facts(errors.explain(error)) if isinstance(error, errors.UsageError) else {"exc_info": error}
             log.error("task failed", task=task.name, plugin=task.plugin, **facts)
             self.cancel.set()
 

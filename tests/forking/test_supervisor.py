@@ -295,7 +295,7 @@ fork.stage(prepare, forks=2)
     assert service.stop() == 1
     told = service.events("worker failed while stopping")
     assert len(told) == 2
-    assert all("cannot close" in each["error"] for each in told)
+    assert all("cannot close" in each["exception"] for each in told)
 
 
 @pytest.mark.parametrize("part", [0, 1])
