@@ -14,14 +14,13 @@ from __future__ import annotations
 import asyncio
 import asyncio.selector_events
 import contextlib
-import http
 import socket
 import ssl
 import typing as t
 
 import attrs
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from buvar import context, di, fork, plugin
 from buvar.forking import uri as uris
@@ -33,6 +32,7 @@ from .config import AioHttpConfig
 if t.TYPE_CHECKING:
     import collections.abc as c
 
+    from aiohttp.http_parser import RawRequestMessage
     from aiohttp.web_protocol import RequestHandler
 
     from buvar.staging.ready import Hold
@@ -43,6 +43,8 @@ log = structlog.get_logger(__name__)
 ACCEPTS = 4
 #: seconds between two looks at the connections while they drain
 POLL = 0.01
+#: seconds in which all workers that are told to stop have closed their sockets
+SIBLINGS = 0.05
 #: seconds that a TLS handshake may still take when the server stops
 HANDSHAKE = 0.25
 #: seconds that handlers may take to obey their cancellation
@@ -63,10 +65,9 @@ class Site(web.SockSite):
             return await super().stop()
         loop = asyncio.get_running_loop()
         if isinstance(loop, asyncio.selector_events.BaseSelectorEventLoop):
-            # a connection that was accepted, but has no transport yet, would be lost: that takes it one turn
+            # a connection that was accepted, but has no transport yet, would be lost
             loop.remove_reader(self._sock)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            await _turns()
         waiting = list(_accepted(self._sock))
         await super().stop()
         self.adopting = [self._adopt(loop, each) for each in waiting]
@@ -79,6 +80,12 @@ class Site(web.SockSite):
         future = asyncio.ensure_future(adopting)
         future.add_done_callback(_forget)
         return future
+
+
+async def _turns() -> None:
+    """Let what was accepted just now become a connection that the runner knows."""
+    for _ in range(2):
+        await asyncio.sleep(0)
 
 
 def _accepted(sock: socket.socket) -> c.Iterator[socket.socket]:
@@ -131,6 +138,27 @@ def _task_of(connection: RequestHandler) -> asyncio.Task[None] | None:
     return connection._task_handler if request is None else request.task
 
 
+def _announcer(server: web.Server) -> c.Callable[[], None]:
+    """Return a function that has the connections of *server* end with the next response, which says so.
+
+    Each response that is still to be prepared is then made as if its request had asked for that.
+    ``on_response_prepare`` could do it too, but costs each request, all the time that the server does not stop.
+    """
+    make = server.request_factory
+
+    def make_closing(message: RawRequestMessage, *args: t.Any) -> web.BaseRequest:
+        return make(message._replace(should_close=True), *args)
+
+    def announce() -> None:
+        for connection in server.connections:
+            if connection._request_factory is not make_closing:
+                connection._request_factory = make_closing
+                if (request := connection._current_request) is not None:
+                    request._message = request._message._replace(should_close=True)
+
+    return announce
+
+
 @attrs.define(eq=False)
 class Server:
     """Serves the application of *runner* as *config* says, until *cancel* is set."""
@@ -138,14 +166,12 @@ class Server:
     config: AioHttpConfig
     runner: Runner
     cancel: asyncio.Event
-    draining: bool = attrs.field(default=False, init=False)
 
     async def run(self, hold: Hold) -> None:
         """Serve, then drain. *hold* is released when the server listens on all of its sockets.
 
         Raises `errors.ConfigError` and `errors.SocketError` when there is no socket to listen on.
         """
-        self.runner.app.on_response_prepare.append(self._announce_close)
         tls = self.config.load_ssl()
         async with listeners.bound(self.config) as sockets:
             try:
@@ -168,24 +194,25 @@ class Server:
         address = uris.of_address(sock.family, sock.getsockname())
         log.info("http server listens", address=str(address), tls=tls is not None)
 
-    async def _announce_close(self, request: web.Request, response: web.StreamResponse) -> None:
-        if self.draining and response.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
-            response.force_close()
-            response.headers[hdrs.CONNECTION] = "close"
-
     async def _drain(self) -> None:
-        began = asyncio.get_running_loop().time()
-        await self._stop_listening()
+        server = self.runner.server
+        assert server is not None, "the runner is set up"
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        # who is told that the connection ends makes a new one at once; a socket that just closes would reset that
+        pause = SIBLINGS if self._has_siblings() else 0.0
+        sites = t.cast("set[Site]", self.runner.sites)
+        for site in sites:
+            await site.stop()
+        announce = _announcer(server)
+        await self._await_accepted(sites)
         telling: asyncio.Task[None] | None = None
         try:
-            while self.runner.connections:
-                waited = asyncio.get_running_loop().time() - began
-                idle = [each for each in self.runner.connections if _is_idle(each)]
-                if waited >= self.config.linger:
-                    for each in idle:
-                        each.force_close()
-                    idle = []
-                if not idle and telling is None:
+            while server.connections:
+                waited = loop.time() - began
+                if waited >= pause:
+                    announce()
+                if self._is_over(waited) and telling is None:
                     telling = asyncio.create_task(self.runner.shutdown(), name="on_shutdown")
                 if waited >= self.config.shutdown_timeout:
                     break
@@ -196,16 +223,26 @@ class Server:
             if telling is not None:
                 telling.cancel()
 
-    async def _stop_listening(self) -> None:
-        sites = t.cast("set[Site]", self.runner.sites)
-        for site in sites:
-            await site.stop()
-        # not before: who is told that the connection ends makes a new one at once, and is to be refused clearly
-        self.draining = True
+    async def _await_accepted(self, sites: set[Site]) -> None:
+        """Wait until what was accepted last is among the connections."""
+        await _turns()
         if adopting := [each for site in sites for each in site.adopting]:
             await asyncio.wait(adopting, timeout=HANDSHAKE)
         if self.config.ssl is not None or self.config.ssl_context is not None:
             await asyncio.sleep(HANDSHAKE)
+
+    def _has_siblings(self) -> bool:
+        who = context.get(fork.Fork, default=None)
+        return who is not None and who.is_child
+
+    def _is_over(self, waited: float) -> bool:
+        """Tell whether no connection is idle; when lingering is over, none is any more."""
+        idle = [each for each in self.runner.connections if _is_idle(each)]
+        if waited < self.config.linger:
+            return not idle
+        for each in idle:
+            each.force_close()
+        return True
 
     async def _close(self) -> None:
         """Cancel what is still going on, and clean up."""

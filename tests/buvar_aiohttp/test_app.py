@@ -110,7 +110,10 @@ async def test_a_failing_handler_answers_500_and_the_next_request_is_served(capl
         context.get(web.Application).add_routes([web.get("/fail", fail), web.get("/gone", gone)])
 
     async with Served(routes) as session:
-        statuses = [(await session.get(path)).status for path in ("/fail", "/gone", "/fail")]
+        statuses = []
+        for path in ("/fail", "/gone", "/fail"):
+            async with session.get(path) as response:
+                statuses.append(response.status)
     assert statuses == [500, 410, 500]
     assert "broken handler" in caplog.text
 
@@ -129,8 +132,8 @@ async def test_paths_are_normalised_where_no_route_matches(path, status, locatio
         context.get(web.Application).router.add_get("/a/b/", handle)
 
     async with Served(routes) as session:
-        response = await session.get(path, allow_redirects=False)
-        assert (response.status, response.headers.get("Location")) == (status, location)
+        async with session.get(path, allow_redirects=False) as response:
+            assert (response.status, response.headers.get("Location")) == (status, location)
 
 
 async def test_middlewares_and_sub_applications_work(caplog):
