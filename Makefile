@@ -17,7 +17,7 @@ BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WHEEL := $(abspath $(VENV))-wheel
 # what the tests of the built wheel need beside it
-BESIDE := tests examples docs README.md config.toml setup.cfg pyproject.toml
+BESIDE := tests examples benchmarks docs README.md config.toml setup.cfg pyproject.toml
 PYTEST ?= pytest -q -n auto
 
 .PHONY: run test lint types tests wheel format coverage bench dev clean FORCE

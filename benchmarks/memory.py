@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import pathlib
 import time
 
@@ -11,15 +12,20 @@ from . import rounds, servers
 #: the processes settle within that many seconds, or are measured as they are
 PATIENCE = 15.0
 MIB = 1 << 20
+PRELOAD = "preload"
 
 
 def run(*, quick: bool, with_peers: bool) -> rounds.Table:
-    names = ("bare aiohttp", "gunicorn", "uvicorn", "upstream buvar") if with_peers else ()
-    found = servers.all_of(*names)
+    """Measure 2 and 8 workers; ours as it comes, and with aiohttp preloaded, as gunicorn does by its worker class."""
+    preloaded = servers.buvar("--set", 'buvar.preload=["buvar_aiohttp.server"]')
+    found = {PRELOAD: preloaded, **servers.all_of(*(servers.PEERS if with_peers else ()))}
     rows = []
     for workers in (2, 8):
-        samplers = {name: (lambda server=server, n=workers: pss(server, n)) for name, server in found.items()}
-        rows += rounds.compare(f"{workers} workers", "MiB", rounds.interleave(samplers, 1 if quick else 3))
+        samplers = {name: functools.partial(pss, server, workers) for name, server in found.items()}
+        samples = rounds.interleave(samplers, 1 if quick else 3)
+        shared = samples.pop(PRELOAD)
+        rows += rounds.compare(f"{workers} workers", "MiB", samples)
+        rows += rounds.compare(f"{workers} workers, {PRELOAD}", "MiB", {**samples, "buvar": shared})
     return rounds.Table("Memory", rows)
 
 

@@ -26,9 +26,9 @@ class Row:
 
     case: str
     unit: str
-    ours: tuple[float, ...] = attrs.field(converter=tuple)
+    ours: tuple[float, ...] = attrs.field(converter=tuple[float, ...])
     peer: str | None = None
-    theirs: tuple[float, ...] = attrs.field(default=(), converter=tuple)
+    theirs: tuple[float, ...] = attrs.field(default=(), converter=tuple[float, ...])
     target: str = ""
 
     @property

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import typing as t
 
@@ -26,6 +27,21 @@ BODY = b"Hello, world"
 PATIENCE = 20.0
 
 
+#: what runs in our interpreter, by name; *gunicorn* and *uvicorn* with uvloop and without an access log, as ours is
+COMMANDS: t.Final = {
+    "bare aiohttp": ("bare.py", "{port}", "{workers}"),
+    "gunicorn": (
+        "-m", "gunicorn", "-k", "aiohttp.GunicornUVLoopWebWorker", "-w", "{workers}", "-b", "127.0.0.1:{port}",
+        "application:factory",
+    ),
+    "uvicorn": (
+        "-m", "uvicorn", "asgi:app", "--workers", "{workers}", "--port", "{port}", "--loop", "uvloop",
+        "--http", "httptools", "--no-access-log",
+    ),
+}  # fmt: skip
+PEERS: t.Final = (*COMMANDS, "upstream buvar")
+
+
 @attrs.frozen
 class Server:
     """A server of "Hello, world": *command* has ``{port}`` and ``{workers}`` in it."""
@@ -39,16 +55,19 @@ class Server:
         """Start it with *workers* on a free port, wait until it answers, and stop it in the end."""
         port = free_port()
         command = [part.format(port=port, workers=workers) for part in self.command]
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=FOLDER, env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
-        try:
-            await_answer(process, port)
-            yield Running(process.pid, port, time.perf_counter() - began)
-        finally:
-            stop(process)
+        with tempfile.TemporaryFile() as said:
+            began = time.perf_counter()
+            process = subprocess.Popen(
+                command, cwd=FOLDER, env=self.environment(), stdout=said, stderr=said, start_new_session=True
+            )
+            try:
+                await_answer(process, port)
+                yield Running(process.pid, port, time.perf_counter() - began)
+            except Exception as error:
+                error.add_note(f"{self.name}, exit code {process.poll()}, said last:\n{tail(said)}")
+                raise
+            finally:
+                stop(process)
 
     def environment(self) -> dict[str, str]:
         env = peers.environment(ours=self.ours)
@@ -68,26 +87,19 @@ class Running:
         return f"http://127.0.0.1:{self.port}/"
 
 
+def buvar(*options: str) -> Server:
+    """Return ours, with *options* for ``buvar run``."""
+    command = ("-m", "buvar", "run", "plugin", "--workers", "{workers}", "--bind", "tcp://127.0.0.1:{port}")
+    return Server("buvar", (sys.executable, *command, "--loop", "uvloop", *options), ours=True)
+
+
 def all_of(*names: str) -> dict[str, Server]:
-    """Return those of the servers named that can be run here; ours is always one."""
-    python = sys.executable
-    found = {"buvar run": Server("buvar run", (
-        python, "-m", "buvar", "run", "plugin", "--workers", "{workers}", "--bind", "tcp://127.0.0.1:{port}",
-        "--loop", "uvloop",
-    ), ours=True)}  # fmt: skip
-    if "bare aiohttp" in names:
-        found["bare aiohttp"] = Server("bare aiohttp", (python, "bare.py", "{port}", "{workers}"))
+    """Return ours, and those of the peers named that can be run here."""
+    found = {"buvar": buvar()}
     modules = peers.installed(*{"gunicorn", "uvicorn"}.intersection(names))
-    if "gunicorn" in modules:
-        found["gunicorn"] = Server("gunicorn", (
-            python, "-m", "gunicorn", "-k", "aiohttp.GunicornUVLoopWebWorker", "-w", "{workers}",
-            "-b", "127.0.0.1:{port}", "application:factory",
-        ))  # fmt: skip
-    if "uvicorn" in modules:
-        found["uvicorn"] = Server("uvicorn", (
-            python, "-m", "uvicorn", "asgi:app", "--workers", "{workers}", "--port", "{port}",
-            "--loop", "uvloop", "--http", "httptools", "--no-access-log",
-        ))  # fmt: skip
+    for name in names:
+        if name in COMMANDS and (name not in {"gunicorn", "uvicorn"} or name in modules):
+            found[name] = Server(name, (sys.executable, *COMMANDS[name]))
     if "upstream buvar" in names and (upstream := peers.upstream()):
         found["upstream buvar"] = Server("upstream buvar", (upstream, "upstream.py", "{port}", "{workers}"))
     return found
@@ -105,6 +117,11 @@ def ask(port: int) -> bool:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     return answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(BODY)
+
+
+def tail(said: t.IO[bytes]) -> str:
+    said.seek(max(0, said.seek(0, os.SEEK_END) - 2000))
+    return said.read().decode(errors="replace")
 
 
 def await_answer(process: subprocess.Popen[bytes], port: int) -> None:

@@ -7,6 +7,7 @@ for a request says more about the server alone than the rate does.
 from __future__ import annotations
 
 import contextlib
+import functools
 import pathlib
 import re
 import shutil
@@ -19,14 +20,15 @@ import psutil
 from . import rounds, servers
 
 CONNECTIONS = 64
-PEERS = ("bare aiohttp", "gunicorn", "uvicorn", "upstream buvar")
+#: one turn is short, since what else the machine does comes and goes, and connections fall on workers by chance
+SECONDS = 1
 TARGETS = {"bare aiohttp": ">= 0.97"}
 CLIENT = pathlib.Path(__file__).parent / "measured" / "client.py"
 
 
 @attrs.frozen
 class Load:
-    """What one turn of load gave: requests a *second*, and microseconds of processor time that the server took for one."""
+    """What one turn of load gave: *rate*, requests a second; *cost*, the server's microseconds of processor for one."""
 
     rate: float
     cost: float
@@ -34,14 +36,13 @@ class Load:
 
 def run(*, quick: bool, with_peers: bool) -> rounds.Table:
     """Start all servers, warm them up, then load one after the other, round by round."""
-    seconds = 1 if quick else 3
-    found = servers.all_of(*(PEERS if with_peers else ()))
+    found = servers.all_of(*(servers.PEERS if with_peers else ()))
     with contextlib.ExitStack() as stack:
         running = {name: stack.enter_context(server.running()) for name, server in found.items()}
-        samplers = {name: (lambda each=each: load(each, seconds)) for name, each in running.items()}
+        samplers = {name: functools.partial(load, each, SECONDS) for name, each in running.items()}
         for each in running.values():
-            load(each, 1)
-        samples = rounds.interleave(samplers, 2 if quick else 7)
+            load(each, SECONDS)
+        samples = rounds.interleave(samplers, 2 if quick else 20)
     rates = {name: [each.rate for each in taken] for name, taken in samples.items()}
     costs = {name: [each.cost for each in taken] for name, taken in samples.items()}
     rows = rounds.compare("rate", "requests/s", rates, TARGETS)
@@ -57,7 +58,7 @@ def load(running: servers.Running, seconds: int) -> Load:
 def processor_time(pid: int) -> float:
     """Return the seconds of processor time that the processes of a server have taken so far."""
     times = [psutil.Process(each).cpu_times() for each in servers.tree(pid)]
-    return sum(each.user + each.system for each in times)
+    return float(sum(each.user + each.system for each in times))
 
 
 def ask(running: servers.Running, seconds: int) -> tuple[int, float]:

@@ -20,6 +20,9 @@ class Base: ...
 class Found(Base): ...
 
 
+class Near(Base): ...
+
+
 class Deep(Base): ...
 
 
@@ -30,13 +33,15 @@ def cases() -> dict[str, timeit.Timer]:
     """Return what is measured, on a stack of four layers, as deep as a request in a stage sees it."""
     components = Components()
     components.add(Deep())
-    for _ in range(3):
-        components = components.push()
+    components = components.push().push()
+    components.add(Near())
+    components = components.push()
     components.add(Found())
     components.add(Found(), name="spare")
-    space = {"c": components, "Found": Found, "Deep": Deep, "Absent": Absent, "item": Found(), "child": context.child}
+    space = {**globals(), "c": components, "item": Found(), "child": context.child}
     statements = {
         "get": "c.get(Found)",
+        "get one layer down": "c.get(Near)",
         "get three layers down": "c.get(Deep)",
         "get named": "c.get(Found, name='spare')",
         "miss": "c.get(Absent, default=None)",
