@@ -338,3 +338,18 @@ def test_plugin_signals_are_passed_on():
 
     fork.stage(prepare, forks=1, signals=Handlers)
     assert seen == [Handlers]
+
+
+def test_a_ready_worker_spares_the_collector(run_service):
+    """What the start has left is frozen, and the collector looks at young objects less often."""
+    service = run_service("""
+import gc
+async def prepare(ready: plugin.Ready):
+    async def tell():
+        await ready.wait()
+        print(gc.get_freeze_count() > 10_000, gc.get_threshold()[0], flush=True)
+    yield tell()
+fork.stage(prepare, forks=2)
+""")
+    assert service.wait() == 0
+    assert service.stdout == "True 5000\nTrue 5000\n"

@@ -295,3 +295,21 @@ def test_a_process_that_is_told_to_stop_ends_well(signum, tmp_path):
     assert process.returncode == 0
     assert out.splitlines()[-2:] == ["torn down", "['finished']"]
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_between_two_phases_is_not_lost(signum, loop_factory):
+    """What comes while the loop does not run is heard when it runs again, with uvloop too."""
+
+    async def prepare(cancel: plugin.Cancel):
+        async def task():
+            await cancel.wait()
+            return "heard"
+
+        yield task()
+
+    stage = plugin.Stage(loop_factory=loop_factory)
+    stage.load(prepare)
+    kill(signum)
+    assert stage.run_tasks() == ["heard"]
+    stage.run_teardown()
