@@ -33,7 +33,7 @@ if t.TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 #: how many more containers a worker makes than it drops before the collector looks at the young ones
-GC_THRESHOLD = 5000
+_GC_THRESHOLD = 5000
 
 LoopFactory: t.TypeAlias = "c.Callable[[], asyncio.AbstractEventLoop]"
 
@@ -113,7 +113,7 @@ def _settle() -> None:
     gc.freeze()
     young, *older = gc.get_threshold()
     if young:  # 0: somebody has switched it off
-        gc.set_threshold(max(young, GC_THRESHOLD), *older)
+        gc.set_threshold(max(young, _GC_THRESHOLD), *older)
 
 
 def _work(plugins: tuple[PluginRef, ...], options: _Options, report: Report) -> int:
