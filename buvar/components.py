@@ -110,7 +110,12 @@ class Components:
     def __init__(self, *layers: Layer, owner: str | None = None) -> None:
         self._stack: tuple[Layer, ...] | None = layers or (Layer(),)
         self._under: Components | None = None
-        self._top, *below = [layer.unnamed for layer in self._stack]
+        try:
+            self._top, *below = [layer.unnamed for layer in self._stack]
+        except AttributeError:
+            raise TypeError(
+                "a stack is made of layers, as in Components.stack; a dict is none: add its items"
+            ) from None
         self._below = tuple(below)
         self.owner = owner
 

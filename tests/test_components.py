@@ -280,3 +280,11 @@ def test_a_stack_may_be_as_high_as_it_likes():
         stack = stack.push()
     assert stack.get("deep") == 1
     assert len(stack.stack) == 2001
+
+
+def test_a_dict_is_no_layer():
+    """Who makes a stack of dicts, as upstream's were, is told what to do."""
+    with pytest.raises(TypeError, match="a dict is none: add its items"):
+        Components({str: {None: "text"}})
+    with pytest.raises(TypeError, match="a dict is none: add its items"):
+        Components().push({})
