@@ -221,17 +221,9 @@ def _leaving() -> c.Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {**dict.fromkeys(_worker.HARMLESS, _do_nothing), signal.SIGINT: _leave, signal.SIGTERM: _leave}
-    former = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
-    try:
+    harmless: dict[int, c.Callable[..., object]] = dict.fromkeys(_worker.HARMLESS, _worker.do_nothing)
+    with _worker.handling({**harmless, signal.SIGINT: _leave, signal.SIGTERM: _leave}):
         yield
-    finally:
-        for signum, handler in former.items():
-            signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
-
-
-def _do_nothing(*_: object) -> None:
-    pass
 
 
 def _leave(*_: object) -> None:

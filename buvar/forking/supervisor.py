@@ -148,14 +148,12 @@ class Supervisor:
             for end in (self._inbox, self._outbox):
                 end.setblocking(False)
             self._selector.register(self._inbox, selectors.EVENT_READ)
-            former = {signum: signal.signal(signum, self._note) for signum in HANDLED}
-            former_fd = signal.set_wakeup_fd(self._outbox.fileno(), warn_on_full_buffer=False)
-            try:
-                yield
-            finally:
-                signal.set_wakeup_fd(former_fd)
-                for signum, handler in former.items():
-                    signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
+            with workers.handling(dict.fromkeys(HANDLED, self._note)):
+                former_fd = signal.set_wakeup_fd(self._outbox.fileno(), warn_on_full_buffer=False)
+                try:
+                    yield
+                finally:
+                    signal.set_wakeup_fd(former_fd)
 
     def _wait(self) -> None:
         for key, _ in self._selector.select(self._patience()):

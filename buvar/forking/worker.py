@@ -158,11 +158,22 @@ def _reset_signals() -> None:
     # INT is a terminal's, sent to the whole group: the supervisor decides. A handler that does nothing is not inherited
     # by programs that the worker starts, as SIG_IGN would be.
     for signum in (signal.SIGINT, *FORWARDED):
-        signal.signal(signum, _do_nothing)
+        signal.signal(signum, do_nothing)
 
 
-def _do_nothing(*_: object) -> None:
-    pass
+def do_nothing(*_: object) -> None:
+    """Handle a signal by letting it pass."""
+
+
+@contextlib.contextmanager
+def handling(handlers: c.Mapping[int, c.Callable[..., object]]) -> c.Iterator[None]:
+    """Handle signals with *handlers* inside of the block; afterwards the former handlers are back."""
+    former = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for signum, before in former.items():
+            signal.signal(signum, before if before is not None else signal.SIG_DFL)
 
 
 def _die_with(parent: int) -> None:
