@@ -161,14 +161,6 @@ class Components:
         layer.additions[key, name] = (item, self.owner, frame.f_code, frame.f_lasti)
         return item
 
-    def put(self, key: t.Hashable, item: T) -> T:
-        """File *item* under *key* alone, and do not list it.
-
-        A tenth of the work of `add`, for what comes with each request and is asked for by that one key.
-        """
-        self._top[key] = item
-        return item
-
     @t.overload
     def get(self, namespace: type[T], *, name: t.Hashable = None) -> T: ...
     @t.overload
@@ -221,6 +213,19 @@ class Components:
         pushed._stack = None
         pushed._under = self
         pushed._top = {}
+        pushed._below = (self._top,) + self._below  # noqa: RUF005 - half the time of unpacking
+        pushed.owner = self.owner
+        return pushed
+
+    def push_with(self, key: t.Hashable, item: object) -> Components:
+        """Return a stack with one fresh layer on top of this one's, which holds *item* under *key* alone, not listed.
+
+        A third of the work of `push` and `add`, for what comes with each request and is asked for by that one key.
+        """
+        pushed = _new(Components)
+        pushed._stack = None
+        pushed._under = self
+        pushed._top = {key: item}
         pushed._below = (self._top,) + self._below  # noqa: RUF005 - half the time of unpacking
         pushed.owner = self.owner
         return pushed

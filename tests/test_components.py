@@ -237,14 +237,19 @@ def test_it_behaves_like_layers_of_lists(steps, questions):
         assert (key in stack) == any(item is not None for item in found.values())
 
 
-def test_what_is_put_is_found_by_its_key_only():
-    """put() files an item under one key, not under its bases, and does not list it."""
-    stack = Components().push()
-    item = stack.put(Base, Left())
+def test_a_layer_pushed_with_an_item_has_it_under_its_key_only():
+    """push_with() makes a layer with one item, under one key, not under its bases, and does not list it."""
+    below = Components(owner="plugin")
+    item = Left()
+    stack = below.push_with(Base, item)
     assert stack.get(Base) is item
     assert stack.get(Left, default=None) is None
     assert list(stack) == []
     assert stack.push().get(Base) is item
+    assert stack.owner == "plugin"
+    assert below.get(Base, default=None) is None
+    assert len(stack.stack) == 2
+    assert stack.pop().get(Base, default=None) is None
 
 
 @pytest.mark.parametrize("key", ["x", Base])

@@ -136,6 +136,19 @@ async def test_paths_are_normalised_where_no_route_matches(path, status, locatio
             assert (response.status, response.headers.get("Location")) == (status, location)
 
 
+async def test_what_a_handler_does_not_find_is_not_redirected():
+    """A handler's own 404 stays one, also where a path with a slash at its end is a route."""
+
+    async def routes():
+        async def handle(request):
+            raise web.HTTPNotFound
+
+        context.get(web.Application).add_routes([web.get("/a", handle), web.get("/a/", handle)])
+
+    async with Served(routes) as session, session.get("/a", allow_redirects=False) as response:
+        assert response.status == 404
+
+
 async def test_middlewares_and_sub_applications_work(caplog):
     """A plugin may append middlewares and mount sub-applications; both see the scope of the request."""
 

@@ -1,0 +1,95 @@
+"""Connections on which each request is a scope of its own, with the request as a component of it.
+
+A scope begins in `scoped`, before the application sees the request, and ends with the task that aiohttp handles the
+request in. What is to be done between the handler and the response is done in `Connection.finish_response`. Both are
+plain functions, since a middleware, or one more coroutine around the handler, takes as long as the scope itself.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from aiohttp import web
+
+from buvar import context
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from aiohttp.typedefs import Handler
+
+#: what aiohttp raises itself when no route matches; handlers may raise it too
+_UNMATCHED: t.Final = frozenset({web.HTTPNotFound, web.HTTPMethodNotAllowed})
+
+# redirects what no route matches to the same path with a slash at its end, or with fewer slashes in it, if that is one
+_normalize_path = web.normalize_path_middleware()
+
+
+def scoped(handle: Handler) -> Handler:
+    """Return *handle* so that each request is a scope of its own, with the request as a component of it."""
+    current = context.buvar_context
+
+    def handle_in_scope(request: t.Any) -> c.Awaitable[web.StreamResponse]:
+        # what `context.scope` does, written out: each request passes here, and the rest of its way takes but fifty
+        # times as long. The request is filed, but not under its ten bases
+        current.set(current.get().push_with(web.Request, request))
+        return handle(request)
+
+    return handle_in_scope
+
+
+class Connection(web.RequestHandler):
+    """A connection that redirects what no route matches, if a path that is spelt a little differently is one."""
+
+    __slots__ = ()
+
+    def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> c.Coroutine[t.Any, t.Any, tuple[web.StreamResponse, bool]]:
+        """Answer *request* with *resp*, which is whatever the handler returned, or the HTTPException that it raised."""
+        kind: type = resp.__class__
+        if kind in _UNMATCHED and isinstance(request, web.Request):
+            return self._finish_unmatched(request, resp, start_time)
+        return web.RequestHandler.finish_response(self, request, resp, start_time)
+
+    async def _finish_unmatched(
+        self, request: web.Request, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        error = request.match_info.http_exception
+        if error is not None and error is resp:  # it is aiohttp's own, not a handler's
+            try:
+                await _normalize_path(request, _raise(error))
+            except web.HTTPException as redirect:
+                resp = redirect
+        return await web.RequestHandler.finish_response(self, request, resp, start_time)
+
+
+def _raise(error: web.HTTPException) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        raise error
+
+    return handle
+
+
+class Server(web.Server):
+    """A server that makes such connections."""
+
+    def __call__(self) -> Connection:
+        """Make the protocol of a new connection."""
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+
+def serving(make: c.Callable[..., web.Server]) -> c.Callable[..., Server]:
+    """Return *make*, which is what an application's runner has its server made by, so that requests are scopes."""
+
+    def make_scoped(**kwargs: t.Any) -> Server:
+        made = make(**kwargs)
+        return Server(
+            t.cast("t.Any", scoped(t.cast("Handler", made.request_handler))),
+            request_factory=made.request_factory,
+            handler_cancellation=made.handler_cancellation,
+            loop=made._loop,
+            **made._kwargs,
+        )
+
+    return make_scoped
