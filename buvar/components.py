@@ -10,8 +10,10 @@ The stack is immutable and layers are plain objects: ``push`` and ``pop`` copy a
 from __future__ import annotations
 
 import sys
+import threading
 import types
 import typing as t
+import weakref
 
 import attrs
 
@@ -27,7 +29,28 @@ D = t.TypeVar("D")
 Addition = tuple[t.Any, str | None, types.CodeType, int]
 
 
+#: the dicts of a stack, the innermost layer's first
+Maps = tuple[dict[t.Hashable, t.Any], ...]
+
 _new: t.Final = object.__new__
+
+
+class Mark:
+    """A key or a value that nothing outside of buvar can be equal to."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return f"<{self._text}>"
+
+
+#: a named component stands in the dict of its layer under ``(NAMED, key, name)``
+NAMED: t.Final = Mark("named")
+#: in the dict of a scope that was opened inside of another one: the dicts of that other one
+OUTER: t.Final = Mark("outer scope")
 
 
 class Missing:
@@ -58,10 +81,10 @@ class Entry:
 
 
 class Layer:
-    """One floor of a stack: the *unnamed* components by key, the *named* ones as ``{key: {name: item}}``.
+    """One floor of a stack: the *unnamed* components by key, and the *named* ones as ``{key: {name: item}}``.
 
-    Two dicts, because nearly all look-ups are unnamed and then cost one probe a layer. What is None is made by the
-    first addition that needs it, since most layers live for one request or one task and get few additions or none.
+    The named ones stand in *unnamed* too, under keys of their own, so that each look-up costs one probe a layer. What is
+    None is made by the first addition that needs it, since most layers live for one request or one task.
     """
 
     __slots__ = ("additions", "named", "unnamed")
@@ -70,6 +93,8 @@ class Layer:
         self.unnamed: dict[t.Hashable, t.Any] = {} if unnamed is None else unnamed
         self.named: dict[t.Hashable, dict[t.Hashable, t.Any]] | None = None
         self.additions: dict[tuple[t.Hashable, t.Hashable], Addition] | None = None
+        for key in self.unnamed:
+            ever.note(key)
 
     def names(self, key: t.Hashable) -> dict[t.Hashable, t.Any]:
         """Return what is filed under *key* as ``{name: item}``, None being the name of the unnamed one."""
@@ -96,28 +121,123 @@ def line_of(code: types.CodeType, instruction: int) -> int:
     return next(lines, code.co_firstlineno)
 
 
+class Watcher(t.Protocol):
+    """Who assumes that no layer anywhere ever held a key, and is told when one does."""
+
+    def forget(self) -> None:
+        """Drop all that was concluded from the assumption."""
+
+
+class Ever:
+    """The classes under which any layer ever held something, and who relies on a class not being one of them.
+
+    Only classes are kept, since they are few; any other key may have been held.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watchers: dict[type, weakref.WeakSet[t.Any]] = {}
+        #: the bases of each class under which something was added
+        self.bases: dict[t.Any, tuple[t.Any, ...]] = {}
+        self.held: set[t.Hashable] = set()
+        #: the classes under which something with a name was added
+        self.named: set[t.Hashable] = set()
+
+    def may_hold(self, key: t.Hashable, *, named: bool) -> bool:
+        """Tell whether some layer may have something under *key*; what is no class may always be there."""
+        return not isinstance(key, type) or key in (self.named if named else self.held)
+
+    def watch(self, keys: c.Iterable[tuple[t.Hashable, bool]], watcher: Watcher) -> bool:
+        """Tell *watcher* when something is first added under one of *keys* (named or not); False if it was already."""
+        with self._lock:
+            keys = tuple(keys)
+            if any(key in (self.named if named else self.held) for key, named in keys):
+                return False
+            for key, _ in keys:
+                self._watchers.setdefault(t.cast("type", key), weakref.WeakSet()).add(watcher)
+            return True
+
+    def first(self, key: t.Any) -> tuple[t.Any, ...]:
+        """Note that something is added under *key* for the first time; return the keys that it is filed under."""
+        if not isinstance(key, type):
+            return (key,)
+        bases = key.__mro__
+        self._tell(self.held, bases)
+        self.bases[key] = bases
+        return bases
+
+    def note(self, key: t.Hashable) -> None:
+        """Note that something is filed under *key* alone."""
+        if isinstance(key, type):
+            self._tell(self.held, (key,))
+
+    def note_named(self, bases: tuple[t.Hashable, ...]) -> None:
+        """Note that something with a name is filed under *bases*."""
+        self._tell(self.named, tuple(key for key in bases if isinstance(key, type)))
+
+    def _tell(self, held: set[t.Hashable], keys: tuple[t.Any, ...]) -> None:
+        with self._lock:
+            new = [key for key in keys if key not in held]
+            held.update(new)
+            told = {watcher for key in new for watcher in self._watchers.pop(key, ())}
+        for watcher in told:
+            watcher.forget()
+
+
+#: of all layers of this process
+ever: t.Final = Ever()
+
+
+class Closer(t.Protocol):
+    """What takes down, when it ends, what was made to live as long as it does: a stage's teardown."""
+
+    def add(self, task: c.Callable[[], t.Any]) -> None:
+        """Call *task*, or await what it returns, at the end."""
+
+    async def enter(self, manager: t.Any) -> t.Any:
+        """Enter an async context manager now, and leave it at the end."""
+
+
+@attrs.define(eq=False)
+class Home:
+    """Whose code a stack is for, and where what it builds once is kept.
+
+    *owner* is the plugin (None outside of plugins), *root* the dicts of the stack that singletons are kept in and built
+    from, *closer* what finalises them (None where nothing does).
+    """
+
+    owner: str | None
+    root: Maps
+    closer: Closer | None = None
+
+
 class Components:
     """A registry of components: a stack of layers, the innermost first.
 
     ``Components()`` has one fresh layer, ``Components(*layers)`` stands on those of others (see `stack`).
-    *owner* names the plugin whose additions these are; it is kept by `push`.
+    *home* says whose code it is for; it is kept by `push`. Without one, the stack is the root of its own.
     """
 
-    # A look-up walks the unnamed dicts, which stand here once more: that saves it a step at each layer. What is pushed
-    # on another stack makes its own layer only when that is asked for, since each request pushes, and few add.
-    __slots__ = ("_below", "_stack", "_top", "_under", "owner")
+    # A look-up walks the dicts alone. What is pushed on another stack makes its own layer only when that is asked for,
+    # since each request pushes, and few add. A scope is known by its dicts: those of the stack that it began with
+    __slots__ = ("maps", "scope", "_stack", "_under", "home")
 
-    def __init__(self, *layers: Layer, owner: str | None = None) -> None:
+    def __init__(self, *layers: Layer, owner: str | None = None, home: Home | None = None) -> None:
         self._stack: tuple[Layer, ...] | None = layers or (Layer(),)
         self._under: Components | None = None
         try:
-            self._top, *below = [layer.unnamed for layer in self._stack]
+            self.maps: Maps = tuple([layer.unnamed for layer in self._stack])
         except AttributeError:
             raise TypeError(
                 "a stack is made of layers, as in Components.stack; a dict is none: add its items"
             ) from None
-        self._below = tuple(below)
-        self.owner = owner
+        self.scope: Maps | None = None
+        self.home = Home(owner, self.maps) if home is None else home
+
+    @property
+    def owner(self) -> str | None:
+        """The plugin whose additions these are, None outside of plugins."""
+        return self.home.owner
 
     @property
     def stack(self) -> tuple[Layer, ...]:
@@ -130,7 +250,9 @@ class Components:
             each = each._under
         stack = each._stack
         for each in reversed(waiting):
-            each._stack = stack = (Layer(each._top), *stack)
+            layer = _new(Layer)
+            layer.unnamed, layer.named, layer.additions = each.maps[0], None, None
+            each._stack = stack = (layer, *stack)
             each._under = None
         return stack
 
@@ -146,19 +268,23 @@ class Components:
         if isinstance(item, type):
             raise ValueError(f"{describe(item)} is a class; a component is an instance: add {item.__name__}(…)")
         key: t.Any = type(item) if namespace is None else namespace
-        keys = key.__mro__ if isinstance(key, type) else (key,)
+        bases = ever.bases.get(key) or ever.first(key)
         layer = (self._stack or self.stack)[0]
+        unnamed = layer.unnamed
         if name is None:
-            for base in keys:
-                self._top[base] = item
+            for base in bases:
+                unnamed[base] = item
         else:
+            if key not in ever.named:
+                ever.note_named(bases)
             named = layer.named = {} if layer.named is None else layer.named
-            for base in keys:
+            for base in bases:
                 named.setdefault(base, {})[name] = item
+                unnamed[NAMED, base, name] = item
         if layer.additions is None:
             layer.additions = {}
         # the line is worked out when somebody asks for it: adding is on the path of each request
-        layer.additions[key, name] = (item, self.owner, frame.f_code, frame.f_lasti)
+        layer.additions[key, name] = (item, self.home.owner, frame.f_code, frame.f_lasti)
         return item
 
     @t.overload
@@ -174,19 +300,10 @@ class Components:
         """
         # name and default are keywords by contract (see the overloads); taking them as such costs a call 25 ns.
         # `in` first, since it is the cheapest way to find nothing, and most of what is asked for is some layers down
-        if name is None:
-            top = self._top
-            if namespace in top:
-                return top[namespace]
-            for unnamed in self._below:
-                if namespace in unnamed:
-                    return unnamed[namespace]
-        else:
-            for layer in self._stack or self.stack:
-                if layer.named is not None:
-                    found = layer.named.get(namespace)
-                    if found is not None and name in found:
-                        return found[name]
+        key = namespace if name is None else (NAMED, namespace, name)
+        for unnamed in self.maps:
+            if key in unnamed:
+                return unnamed[key]
         if default is missing:
             raise ComponentLookupError(namespace, name, self.find(namespace))
         return default
@@ -208,31 +325,42 @@ class Components:
     def push(self, *layers: Layer) -> Components:
         """Return a stack with *layers*, or else one fresh layer, on top of this one's."""
         if layers:
-            return Components(*layers, *self.stack, owner=self.owner)
+            above = Components(*layers, *self.stack, home=self.home)
+            above.scope = self.scope
+            return above
         pushed = _new(Components)  # what __init__ does, without a look at each layer
         pushed._stack = None
         pushed._under = self
-        pushed._top = {}
-        pushed._below = (self._top,) + self._below  # noqa: RUF005 - half the time of unpacking
-        pushed.owner = self.owner
+        pushed.maps = ({},) + self.maps  # noqa: RUF005 - half the time of unpacking
+        pushed.scope = self.scope
+        pushed.home = self.home
         return pushed
 
-    def push_with(self, key: t.Hashable, item: object) -> Components:
-        """Return a stack with one fresh layer on top of this one's, which holds *item* under *key* alone, not listed.
+    def push_scope(self, key: t.Hashable = None, item: object = None) -> Components:
+        """Return a stack with a scope on top of this one's: a fresh layer in which scoped things are kept.
 
-        A third of the work of `push` and `add`, for what comes with each request and is asked for by that one key.
+        *item*, if there is a *key*, is filed under that alone, and not listed: a third of the work of `add`, for what
+        comes with each request and is asked for by that one key. Who opens a scope closes it, see `context.scope`.
         """
         pushed = _new(Components)
         pushed._stack = None
         pushed._under = self
-        pushed._top = {key: item}
-        pushed._below = (self._top,) + self._below  # noqa: RUF005 - half the time of unpacking
-        pushed.owner = self.owner
+        if key is None:
+            pushed.maps = pushed.scope = ({},) + self.maps  # noqa: RUF005 - half the time of unpacking
+        else:
+            if key not in ever.held:
+                ever.note(key)
+            pushed.maps = pushed.scope = ({key: item},) + self.maps  # noqa: RUF005
+        if self.scope is not None:
+            pushed.maps[0][OUTER] = self.scope
+        pushed.home = self.home
         return pushed
 
     def pop(self) -> Components:
         """Return the stack without its innermost layer (a fresh layer when there was but one)."""
-        return Components(*self.stack[1:], owner=self.owner)
+        below = Components(*self.stack[1:], home=self.home)
+        below.scope = self.maps[0].get(OUTER) if self.scope is self.maps else self.scope
+        return below
 
     def entries(self) -> c.Iterator[Entry]:
         """List all additions that still stand, the innermost layer's first, in the order in which they were made."""

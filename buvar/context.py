@@ -12,6 +12,7 @@ import functools
 import sys
 import typing as t
 
+from . import scopes
 from .components import Components, Layer, missing
 
 if t.TYPE_CHECKING:
@@ -85,26 +86,50 @@ class child:  # noqa: N801 - reads as a verb: ``with context.child():``
         buvar_context.reset(self._token)
 
 
-class scope:  # noqa: N801 - reads as a verb: ``async with context.scope("request"):``
-    """``async with context.scope("request") as components:`` a layer with an end and a name.
+class _Done:
+    """An awaitable that has nothing to wait for."""
 
-    The name is for people: it says in messages and listings what the scope is good for.
+    __slots__ = ()
+
+    def __await__(self) -> c.Iterator[t.Any]:
+        return iter(())
+
+
+_DONE: t.Final[c.Awaitable[None]] = t.cast("t.Any", _Done())
+
+
+class scope:  # noqa: N801 - reads as a verb: ``async with context.scope("request"):``
+    """``async with context.scope("request") as components:`` a layer with an end, in which scoped things are kept.
+
+    At the end what generator adapters opened in it is finalised, the last first; each learns of the error that ended
+    the scope. Failures come as an ExceptionGroup. The name is for people: it says in messages what the scope is for.
     """
 
-    __slots__ = ("_token", "name")
+    __slots__ = ("_components", "_token", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     async def __aenter__(self) -> Components:
-        components = buvar_context.get().push()
+        self._components = components = buvar_context.get().push_scope()
         self._token = buvar_context.set(components)
         return components
 
-    async def __aexit__(
+    def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: types.TracebackType | None
-    ) -> None:
-        buvar_context.reset(self._token)
+    ) -> c.Awaitable[None]:
+        scope = self._components.maps[0]
+        if scopes.EXITS not in scope:  # nothing to be done, hence nothing to be waited for
+            scope[scopes.EXITS] = scopes.CLOSED
+            buvar_context.reset(self._token)
+            return _DONE
+        return self._close(error)
+
+    async def _close(self, error: BaseException | None) -> None:
+        try:
+            await scopes.close(self._components.maps, self.name, error)
+        finally:
+            buvar_context.reset(self._token)
 
 
 def run(components: Components) -> c.Callable[[c.Callable[P, R]], c.Callable[P, R]]:

@@ -32,7 +32,7 @@ def scoped(handle: Handler) -> Handler:
     def handle_in_scope(request: t.Any) -> c.Awaitable[web.StreamResponse]:
         # what `context.scope` does, written out: each request passes here, and the rest of its way takes but fifty
         # times as long. The request is filed, but not under its ten bases
-        current.set(current.get().push_with(web.Request, request))
+        current.set(current.get().push_scope(web.Request, request))
         return handle(request)
 
     return handle_in_scope

@@ -237,11 +237,11 @@ def test_it_behaves_like_layers_of_lists(steps, questions):
         assert (key in stack) == any(item is not None for item in found.values())
 
 
-def test_a_layer_pushed_with_an_item_has_it_under_its_key_only():
-    """push_with() makes a layer with one item, under one key, not under its bases, and does not list it."""
+def test_a_scope_pushed_with_an_item_has_it_under_its_key_only():
+    """push_scope() makes a layer with one item, under one key, not under its bases, and does not list it."""
     below = Components(owner="plugin")
     item = Left()
-    stack = below.push_with(Base, item)
+    stack = below.push_scope(Base, item)
     assert stack.get(Base) is item
     assert stack.get(Left, default=None) is None
     assert list(stack) == []

@@ -80,6 +80,11 @@ class Plugins:
         return iter(self.records.values())
 
     @property
+    def root(self) -> components.Maps:
+        """The dicts of what all plugins see, which singletons are kept in and built from."""
+        return tuple(layer.unnamed for layer in (self.shared, *self.below))
+
+    @property
     def tasks(self) -> list[tasks.StageTask]:
         """What the plugins yielded, in load order."""
         return [task for plugin in self for task in plugin.tasks]
@@ -105,7 +110,8 @@ class Plugins:
         if not self.open:
             raise errors.StageError(f"{names.fqdn(prepare)} is loaded too late: the stage runs; load it in a prepare")
         own = components.Layer()
-        plugin = record.PluginRecord(prepare, loader, components.Components(self.shared, own, *self.below))
+        home = components.Home(record.plugin_name(prepare), self.root, self.teardown)
+        plugin = record.PluginRecord(prepare, loader, components.Components(self.shared, own, *self.below, home=home))
         self.records[prepare] = plugin
         components.Components(own).add(Loader(self, plugin))
         scope = contextvars.copy_context()

@@ -49,7 +49,6 @@ class PluginRecord:
 
     def __attrs_post_init__(self) -> None:
         self.name = plugin_name(self.prepare)
-        self.components.owner = self.name
 
     @property
     def chain(self) -> list[str]:

@@ -21,7 +21,7 @@ import typing as t
 import structlog
 
 from buvar import context, errors
-from buvar.components import Components
+from buvar.components import Components, Home
 from buvar.staging import loader as loading
 from buvar.staging import ready, tasks, teardown
 from buvar.staging.signals import Signals
@@ -81,6 +81,7 @@ class Stage:
         self.ready = own.add(ready.Ready())
         self.signals = own.add(signals_class(self))
         self.context = own.push()
+        self.context.home = Home(None, self.context.maps, self.teardown)
         self.plugins = loading.Plugins(self.context.stack[0], own.stack, self.teardown)
         self.loader = own.add(loading.Loader(self.plugins))
 

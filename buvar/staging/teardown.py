@@ -123,7 +123,7 @@ class Holder:
         self._manager = manager
         self._failed = failed
         self._leaving = asyncio.Event()
-        self.__qualname__ = type(manager).__qualname__
+        self.__qualname__ = str(getattr(manager, "name", type(manager).__qualname__))
 
     async def enter(self) -> object:
         self._entered: asyncio.Future[object] = asyncio.get_running_loop().create_future()
