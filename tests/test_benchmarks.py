@@ -1,5 +1,6 @@
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -27,12 +28,47 @@ def test_a_quick_run_without_peers_gives_rows(tmp_path):
         assert f"| {row['case']} " in done.stdout
 
 
+def test_a_quick_run_of_injection_gives_ratios_to_what_is_written_by_hand(tmp_path):
+    """All cases are measured but the counted ones; those that a hand writes too are told as multiples of that."""
+    written = tmp_path / "samples.json"
+    done = bench("di", "--quick", "--no-peers", "--json", str(written))
+    assert done.returncode == 0, done.stderr
+    rows = {row["case"]: row for row in json.loads(written.read_text())["Injection"]}
+    assert {"one", "diamond", "scope", "keyword bound", "leak", "concurrent", "memory", "cold"} <= set(rows)
+    for case, row in rows.items():
+        assert set(row["samples"]) == ({"buvar"} if case == "cold" else {"by hand", "buvar"})
+        assert f"| {case} " in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind counts the instructions")
+def test_instructions_are_counted_by_case(monkeypatch):
+    """Each case asked for has the instructions of one run: six objects take more than one, and far less than a process."""
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import di
+
+    counted = di.count(di.Rival("hand"), "one", "chain")
+    assert list(counted) == ["one", "chain"]
+    assert 0 < counted["one"] < counted["chain"] < 100_000
+
+
+def test_multiples_are_those_of_each_round(monkeypatch):
+    """A relative row tells multiples of the samples by hand, another one the samples; who has none gets a dash."""
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import di
+
+    samples = {"by hand": [1.0, 2.0, 3.0], "buvar": [2.0, 3.0, 9.0], "wireup": [3.0, 6.0, 9.0]}
+    relative = di.Row("one", "ns", samples, "<= 1.70")
+    assert relative.cells(["wireup", "dishka"]) == ["one", "2 ns", "2.00", "1.50-3.00", "<= 1.70", "3.00", "-"]
+    bare = di.Row("cold", "ms", {"buvar": [2.0]}, relative=False)
+    assert bare.cells(["wireup"]) == ["cold", "-", "2 ms", "-", "", "-"]
+
+
 def test_an_unknown_benchmark_is_wrong_use():
     """A name that no benchmark has ends with code 2 and the names that there are."""
     done = bench("componets")
     assert done.returncode == 2
     assert "componets" in done.stderr
-    assert "components, start, memory, throughput" in done.stderr
+    assert "components, di, start, memory, throughput" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,16 @@ import pytest
 
 EXPORTS = {
     "buvar": "Cancel ComponentLookupError Components ConfigSource Teardown run stage",
-    "buvar.components": "Addition Components Entry Layer Missing line_of missing",
+    "buvar.components": """
+        Addition Closer Components Entry Home Layer Maps Mark Missing NAMED OUTER line_of missing
+    """,
     "buvar.context": """
         StackingTaskFactory add buvar_context child current_context find get pop push run scope set_task_factory
     """,
-    "buvar.di": "Adapter AdapterError Adapters ResolveError buvar_adapters nject register resolve",
+    "buvar.di": """
+        Adapter AdapterError Adapters All Name ResolveError bind buvar_adapters nject nject_now override register
+        resolve scoped singleton transient
+    """,
     "buvar.config": """
         Config ConfigError ConfigProblem ConfigSource ConversionError bool_var converter create_env_config
         generate_env_help prepare relaxed_converter secret_var skip_section traverse_attrs

@@ -1,7 +1,7 @@
 """Dependency injection: adapters build components, found by their return type.
 
-Register a class, a function or a method; ask for an object by its type; what it needs is found by the annotations of
-its parameters, in the keywords given, in the context, and among the adapters.
+Register a class, a function or a method, and say how long what it builds lives; ask for an object by its type. What it
+needs is found by the annotations of its parameters, in the keywords given, in the context, and among the adapters.
 """
 
 from buvar.errors import AdapterError as AdapterError
@@ -9,7 +9,15 @@ from buvar.errors import ResolveError as ResolveError
 
 from . import resolve as resolve
 from .adapter import Adapter as Adapter
+from .markers import All as All
+from .markers import Name as Name
 from .registry import Adapters as Adapters
+from .registry import bind as bind
 from .registry import buvar_adapters as buvar_adapters
 from .registry import nject as nject
+from .registry import nject_now as nject_now
+from .registry import override as override
 from .registry import register as register
+from .registry import scoped as scoped
+from .registry import singleton as singleton
+from .registry import transient as transient

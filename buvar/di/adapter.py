@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as c
 import functools
 import inspect
 import types
@@ -10,14 +11,20 @@ import typing as t
 import attrs
 
 from buvar import context, errors
-from buvar.components import missing
+from buvar.components import Mark, missing
 
-from . import signature, typeform
+from . import markers, signature, typeform
 
 _NOTHING: t.Final = (t.Any, object, types.NoneType, t.Never, t.NoReturn)
 
 
-@attrs.frozen(eq=False, slots=False)
+#: what calling an adapter gives: the object, a coroutine that returns it, a generator that yields it
+Kind: t.TypeAlias = t.Literal["plain", "coroutine", "generator", "async generator"]
+_ASYNC: t.Final = ("coroutine", "async generator")
+_YIELDING: t.Final = (c.Generator, c.Iterator, c.Iterable, c.AsyncGenerator, c.AsyncIterator, c.AsyncIterable)
+
+
+@attrs.define(eq=False, slots=False)
 class Adapter:
     """A callable that builds a component.
 
@@ -27,24 +34,46 @@ class Adapter:
 
     implementation: t.Any
     return_type: t.Any
-    is_async: bool
+    kind: Kind = "plain"
+    lifetime: markers.Lifetime = "transient"
     owner: str | None = None
     family: type | None = None
-    known: dict[t.Any, t.Any] = attrs.field(factory=dict, repr=False)
+    interface: t.Any = missing
+    known: dict[t.Any, t.Any] | None = attrs.field(default=None, repr=False)
+    #: whether it turned out to be a plain function that returns coroutines
+    hides: bool = attrs.field(default=False, init=False)
 
     @classmethod
-    def of(cls, implementation: t.Any) -> Adapter:
-        """Read *implementation*. Raises `AdapterError`, with file and line, for what cannot be an adapter."""
+    def of(cls, implementation: t.Any, lifetime: markers.Lifetime = "transient", interface: t.Any = missing) -> Adapter:
+        """Read *implementation*, to be found by *interface* instead of by what it returns, if that is given.
+
+        Raises `AdapterError`, with file and line, for what cannot be an adapter.
+        """
+        if lifetime not in markers.LIFETIMES:
+            raise ValueError(f"{lifetime!r} is no lifetime; there are {', '.join(markers.LIFETIMES)}")
+        owner = context.current_context().owner
+        if interface is missing and _is_simple(implementation):
+            return cls(implementation, implementation, "plain", lifetime, owner)
         _check(implementation)
+        kind = _kind(implementation)
         annotation = signature.returned(implementation)
+        if kind.endswith("generator") and annotation is not missing:
+            annotation = _yielded(implementation, annotation)
+        if annotation is missing and interface is not missing:
+            annotation = interface
         known = _known(implementation)
         family = _family(signature.core(implementation), annotation, known)
+        return_type = _return_type(implementation, annotation, known, family)
+        if interface is not missing:
+            return_type, family = _as(implementation, return_type, interface), None
         return cls(
             implementation=implementation,
-            return_type=_return_type(implementation, annotation, known, family),
-            is_async=_is_async(implementation),
-            owner=context.current_context().owner,
+            return_type=return_type,
+            kind=kind,
+            lifetime=lifetime,
+            owner=owner,
             family=family if isinstance(implementation, types.MethodType) else None,
+            interface=interface,
             known=known,
         )
 
@@ -58,15 +87,47 @@ class Adapter:
             self,
             implementation=method,
             return_type=typeform.substitute(self.return_type, {self.family: cls}),
-            is_async=_is_async(method),
+            kind=_kind(method),
             family=cls,
             known=_known(method),
         )
 
+    @property
+    def adapter(self) -> Adapter:
+        """Itself: it is the key under which what it builds is kept."""
+        return self
+
+    @property
+    def is_async(self) -> bool:
+        """Whether to build it something must be awaited."""
+        return self.kind in _ASYNC
+
+    @property
+    def opens(self) -> bool:
+        """Whether it is a generator, which is finalised by the owner of what it yields."""
+        return self.kind.endswith("generator")
+
+    @functools.cached_property
+    def is_sure(self) -> bool:
+        """Whether a call can give nothing but what it says: that of a class that makes its objects as classes do."""
+        found: t.Any = self.implementation
+        return type(found) is type and t.cast("t.Any", found).__new__ is object.__new__ and found is self.return_type
+
+    @functools.cached_property
+    def accepted(self) -> set[type]:
+        """The classes of what it has built so far and that were found to fit what it says it returns."""
+        return set()
+
+    @functools.cached_property
+    def pending(self) -> Mark:
+        """The key under which a scope or a stage notes that it is being built."""
+        return Mark(f"pending {self.label}")
+
     @functools.cached_property
     def parameters(self) -> tuple[signature.Parameter, ...]:
         """What it needs, read at first use: annotations may name what is defined later. Raises `AdapterError`."""
-        return signature.parameters(self.implementation, self.known)
+        known = _known(self.implementation) if self.known is None else self.known
+        return signature.parameters(self.implementation, known)
 
     @functools.cached_property
     def place(self) -> errors.Place | None:
@@ -79,29 +140,41 @@ class Adapter:
         return signature.label(self.implementation)
 
     @property
-    def identity(self) -> tuple[int, ...]:
+    def identity(self) -> tuple[t.Any, ...]:
         """What two registrations of one callable have in common; a bound method is a new object each time."""
         found = self.implementation
         if isinstance(found, types.MethodType):
-            return id(found.__self__), id(found.__func__)
-        return (id(found),)
+            return id(found.__self__), id(found.__func__), self.interface
+        return id(found), self.interface
 
     def __repr__(self) -> str:
         return f"<Adapter {self.label} -> {typeform.show(self.return_type)}>"
+
+
+def _is_simple(implementation: t.Any) -> bool:
+    """Say whether *implementation* is a class about which nothing has to be found out, as most are."""
+    if type(implementation) is not type:
+        return False
+    cls = t.cast("t.Any", implementation)
+    return type(cls.__init__) is types.FunctionType or (
+        cls.__init__ is object.__init__ and cls.__new__ is object.__new__
+    )
 
 
 def _check(implementation: t.Any) -> None:
     signature.read(implementation)
     function = signature.core(implementation)
     function = t.get_origin(function) or function
-    if isinstance(function, type):
-        reason = _why_not_built(function)
-    elif _is(inspect.isgeneratorfunction, function) or _is(inspect.isasyncgenfunction, function):
-        reason = "it is a generator; register a function or a coroutine function that returns what it yields"
-    else:
-        return
+    reason = _why_not_built(function) if isinstance(function, type) else _why_not_called(function)
     if reason:
         raise errors.AdapterError(implementation, reason, signature.place_of(implementation))
+
+
+def _why_not_called(function: t.Any) -> str | None:
+    hidden = getattr(function, "__wrapped__", None)
+    if hidden is not None and (_is(inspect.isgeneratorfunction, hidden) or _is(inspect.isasyncgenfunction, hidden)):
+        return "it makes a context manager; register the generator function without the decorator"
+    return None
 
 
 def _why_not_built(cls: type) -> str | None:
@@ -118,11 +191,41 @@ def _is(test: t.Any, implementation: t.Any) -> bool:
     return bool(test(implementation) or (function is not None and test(function)))
 
 
-def _is_async(implementation: t.Any) -> bool:
+def _kind(implementation: t.Any) -> Kind:
     found = signature.core(implementation)
     if isinstance(found, type) or t.get_origin(found) is not None:
-        return False
-    return inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(getattr(found, "__call__", None))  # noqa: B004
+        return "plain"
+    for kind, test in _TESTS.items():
+        if test(found) or test(getattr(found, "__call__", None)):  # noqa: B004 - to read it, not to test for it
+            return kind
+    return "plain"
+
+
+_TESTS: t.Final[dict[Kind, c.Callable[[t.Any], bool]]] = {
+    "coroutine": inspect.iscoroutinefunction,
+    "generator": inspect.isgeneratorfunction,
+    "async generator": inspect.isasyncgenfunction,
+}
+
+
+def _yielded(implementation: t.Any, annotation: t.Any) -> t.Any:
+    """Return what a generator yields, by its annotation."""
+    args = t.get_args(annotation)
+    if t.get_origin(annotation) not in _YIELDING or not args:
+        written = "AsyncIterator" if _kind(implementation) in _ASYNC else "Iterator"
+        says = f"it is a generator and says that it returns {typeform.show(annotation)}"
+        _refuse(implementation, f"{says}; write what it yields: -> {written}[Type]")
+    return args[0]
+
+
+def _as(implementation: t.Any, offered: t.Any, interface: t.Any) -> t.Any:
+    """Return the canonical *interface*, after a look at whether *offered* may stand for it."""
+    wanted = typeform.canonical(interface)
+    cls = typeform.plain(offered)
+    unseen = getattr(wanted, "_is_protocol", False) and not typeform.may_be_alike(wanted)
+    if not (unseen or typeform.answers(offered, wanted) or (cls is not None and typeform.is_like(cls, wanted))):
+        _refuse(implementation, f"it gives {typeform.show(offered)}, which is no {typeform.show(wanted)}")
+    return wanted
 
 
 def _known(implementation: t.Any) -> dict[t.Any, t.Any]:

@@ -10,12 +10,15 @@ import attrs
 from buvar import errors
 
 from . import signature, supply, typeform
+from .supply import Level
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
     from .adapter import Adapter
+    from .decide import Asker, Decision, Step
     from .signature import Parameter
+    from .supply import Node
 
 #: so many levels of "none of these can be built" are told one inside the other
 _LEVELS: t.Final = 4
@@ -24,19 +27,44 @@ _LEVELS: t.Final = 4
 def failure(offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any) -> errors.ResolveError:
     """Return the error for the first of *needs* that cannot be met; *function* has them, None for a bare request."""
     needs = tuple(needs)
-    roots = [candidate for need in needs for candidate in offer.candidates(need)]
+    roots = [node for need in needs for node in offer.nodes(need, Level.CALL)]
     story = _Story(offer, offer.satisfiable(roots))
-    need = next(need for need in needs if not story.can_meet(need))
+    need = next(need for need in needs if not story.can_meet(need, Level.CALL))
     asker = () if function is None else (_step(signature.label(function), need, signature.place_of(function)),)
-    return story.tell(need, asker, {}, 0)
+    return story.tell(need, Level.CALL, asker, {}, 0)
 
 
-def note(adapter: Adapter, askers: c.Iterable[tuple[Adapter | None, Parameter]], function: t.Any) -> str:
+def why_not_kept(offer: supply.Supply, step: Step) -> str | None:
+    """Return why what *step* builds cannot be kept where it has to be, None when it can."""
+    adapter, level = step.node
+    if adapter.lifetime == "scoped":
+        if level is Level.STAGE:
+            return "it is scoped, and what needs it is a singleton, which outlives each scope; make that one scoped too"
+        if not offer.has_scope:
+            return "it is scoped, and no scope is open; ask for it inside of: async with context.scope(…)"
+    if adapter.opens and offer.closer is None and (level is Level.STAGE or not offer.has_scope):
+        return "it is a generator, and nothing here would finalise it; open a scope, or ask for it in a stage"
+    return None
+
+
+def step_failure(decision: Decision, step: Step, reason: str, function: t.Any) -> errors.ResolveError:
+    """Return the error for *step*, which was decided and cannot be done for that *reason*."""
+    adapter = step.node.adapter
+    path = [errors.Step(typeform.show(adapter.return_type), adapter.place)]
+    for asker, need in decision.askers(step):
+        if asker is not None:
+            path.append(_step(asker.adapter.label, need, asker.adapter.place))
+        elif function is not None:
+            path.append(_step(signature.label(function), need, signature.place_of(function)))
+    return errors.ResolveError(adapter.return_type, reason, path)
+
+
+def note(adapter: Adapter, askers: c.Iterable[Asker], function: t.Any) -> str:
     """Return the note for an error that *adapter* itself raised: who it is, where, and who needed it."""
     path = [typeform.show(adapter.return_type)]
     for asker, need in askers:
         if asker is not None or function is not None:
-            path.append(str(_step(signature.label(function) if asker is None else asker.label, need, None)))
+            path.append(str(_step(signature.label(function) if asker is None else asker.adapter.label, need, None)))
     where = f" ({adapter.place})" if adapter.place is not None else ""
     return f"raised by the adapter {adapter.label}{where}, building {' <- '.join(path)}"
 
@@ -48,56 +76,56 @@ def _step(name: str, need: Parameter, place: errors.Place | None) -> errors.Step
 @attrs.frozen
 class _Story:
     offer: supply.Supply
-    satisfied: set[Adapter]
-    told: set[Adapter] = attrs.field(factory=set)
+    satisfied: set[Node]
+    told: set[Node] = attrs.field(factory=set)
 
-    def can_meet(self, need: Parameter) -> bool:
-        return self.offer.has(need) or not self.satisfied.isdisjoint(self.offer.candidates(need))
+    def can_meet(self, need: Parameter, level: Level) -> bool:
+        return self.offer.has(need, level) or not self.satisfied.isdisjoint(self.offer.nodes(need, level))
 
     def tell(
-        self, need: Parameter, below: tuple[errors.Step, ...], way: dict[Adapter, Parameter], level: int
+        self, need: Parameter, at: Level, below: tuple[errors.Step, ...], way: dict[Node, Parameter], depth: int
     ) -> errors.ResolveError:
         """Follow the one thing that is not to be had; *below* are the steps that led here, the nearest first."""
         steps = list(reversed(below))
-        while len(candidates := self._untold(need, way)) == 1:
-            adapter = candidates[0]
-            if adapter in way:
-                return self._circle(adapter, need, steps, way)
-            way[adapter], step = self._enter(adapter)
+        while len(candidates := self._untold(need, at, way)) == 1:
+            node = candidates[0]
+            if node in way:
+                return self._circle(node, need, steps, way)
+            way[node], step = self._enter(node)
             steps.append(step)
-            need = way[adapter]
+            need, at = way[node], node.level
         if candidates:
             reason = "none of its adapters can be satisfied"
-            return self._error(need, steps, reason, self._causes(need, candidates, way, level))
-        return self._error(need, steps, self._why_missing(need))
+            return self._error(need, steps, reason, self._causes(need, candidates, way, depth))
+        return self._error(need, steps, self._why_missing(need, at))
 
-    def _untold(self, need: Parameter, way: dict[Adapter, Parameter]) -> list[Adapter]:
-        return [one for one in self.offer.candidates(need) if one in way or one not in self.told]
+    def _untold(self, need: Parameter, at: Level, way: dict[Node, Parameter]) -> list[Node]:
+        return [one for one in self.offer.nodes(need, at) if one in way or one not in self.told]
 
-    def _enter(self, adapter: Adapter) -> tuple[Parameter, errors.Step]:
-        self.told.add(adapter)
-        lacking = next(need for need in adapter.parameters if not self.can_meet(need))
-        return lacking, _step(adapter.label, lacking, adapter.place)
+    def _enter(self, node: Node) -> tuple[Parameter, errors.Step]:
+        self.told.add(node)
+        lacking = next(need for need in node.adapter.parameters if not self.can_meet(need, node.level))
+        return lacking, _step(node.adapter.label, lacking, node.adapter.place)
 
     def _causes(
-        self, need: Parameter, candidates: list[Adapter], way: dict[Adapter, Parameter], level: int
+        self, need: Parameter, candidates: list[Node], way: dict[Node, Parameter], depth: int
     ) -> c.Iterator[errors.ResolveError]:
-        if level == _LEVELS:
+        if depth == _LEVELS:
             return
-        for adapter in candidates:
-            if adapter in way:
-                yield self._circle(adapter, need, [], way)
-            elif adapter in self.told:  # by the cause before this one
-                yield self._error(need, [], f"{adapter.label} cannot be called, as told above")
+        for node in candidates:
+            if node in way:
+                yield self._circle(node, need, [], way)
+            elif node in self.told:  # by the cause before this one
+                yield self._error(need, [], f"{node.adapter.label} cannot be called, as told above")
             else:
-                lacking, step = self._enter(adapter)
-                yield self.tell(lacking, (step,), {**way, adapter: lacking}, level + 1)
+                lacking, step = self._enter(node)
+                yield self.tell(lacking, node.level, (step,), {**way, node: lacking}, depth + 1)
 
     def _circle(
-        self, adapter: Adapter, need: Parameter, steps: list[errors.Step], way: dict[Adapter, Parameter]
+        self, node: Node, need: Parameter, steps: list[errors.Step], way: dict[Node, Parameter]
     ) -> errors.ResolveError:
-        inside = itertools.dropwhile(lambda one: one[0] is not adapter, way.items())
-        around = reversed([f"{one.label}({lacking.name})" for one, lacking in inside])
+        inside = itertools.dropwhile(lambda one: one[0] != node, way.items())
+        around = reversed([f"{one.adapter.label}({lacking.name})" for one, lacking in inside])
         names = [typeform.show(need.form.tp), *around]
         advice = "add a component or another adapter for one of them, or give a parameter a default"
         return self._error(need, steps, f"a circle, {' <- '.join(names)}; {advice}")
@@ -113,14 +141,23 @@ class _Story:
         path = (errors.Step(head), *reversed(steps))
         return errors.ResolveError(need.form.tp, reason, path, tuple(causes))
 
-    def _why_missing(self, need: Parameter) -> str:
+    def _why_missing(self, need: Parameter, at: Level) -> str:
         if self.offer.candidates(need):
             return "it cannot be built, as told above"
         if not need.form.keys:
             return "its type says nothing to find it by; annotate it, give it a default, or give it by keyword"
-        if need.name is not None and need.name in self.offer.given:
+        if need.pick is not None:
+            what = f"no component {_describe(need.form.tp)} is named {need.pick!r}"
+            return f"{what}{self._hint(need)}"
+        if at is Level.CALL and need.name is not None and need.name in self.offer.given:
             given = errors.describe(type(self.offer.given[need.name]))
             return f"the given dependency {need.name!r} is a {given}, and nothing else provides it"
+        if at is not Level.CALL and self.offer.find(need, Level.CALL) is not None:
+            keeper = "the stage" if at is Level.STAGE else "the scope"
+            return (
+                f"what needs it is kept by {keeper}, which has none of its own: what the call has, or an inner layer, "
+                f"may end before {keeper} does; add it to the context of {keeper}"
+            )
         return f"no component and no adapter provides {_describe(need.form.tp)}{self._hint(need)}"
 
     def _hint(self, need: Parameter) -> str:

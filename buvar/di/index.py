@@ -14,7 +14,10 @@ import typing as t
 
 import attrs
 
+from buvar import errors
+
 from . import typeform
+from .signature import Parameter
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -22,7 +25,7 @@ if t.TYPE_CHECKING:
     from .adapter import Adapter
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Filed:
     """An adapter and its place in the order of registration."""
 
@@ -48,7 +51,7 @@ class Index:
     __slots__ = ("_bound", "_by_family", "_by_key", "_filed", "_forms", "_found", "_generic", "_serial")
 
     def __init__(self) -> None:
-        self._filed: dict[tuple[int, ...], Filed] = {}
+        self._filed: dict[tuple[t.Any, ...], Filed] = {}
         self._by_key: dict[t.Any, tuple[Filed, ...]] = {}
         self._by_family: dict[type, tuple[Filed, ...]] = {}
         self._generic: tuple[Filed, ...] = ()  # what returns no plain class
@@ -97,6 +100,15 @@ class Index:
         if not typeform.is_hashable(target):
             return typeform.Form.of(target)
         return self._forms.get(target) or self._forms.setdefault(target, typeform.Form.of(target))
+
+    def need(self, target: t.Any) -> Parameter:
+        """Return what is asked for by type alone, with what stands beside the type in ``Annotated``."""
+        if t.get_origin(target) is not t.Annotated:
+            return Parameter(None, self.form(target))
+        try:
+            return Parameter.of(None, target, {})
+        except ValueError as error:
+            raise errors.ResolveError(target, str(error)) from None
 
     def candidates(self, form: typeform.Form) -> tuple[Adapter, ...]:
         """Return the adapters that answer *form*, the first choice first."""

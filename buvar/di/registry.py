@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import threading
 import typing as t
 
-from . import resolve
+from buvar.components import missing
+from buvar.context import buvar_context
+
+from . import bound, resolve
 from .adapter import Adapter
 from .index import Index
+from .override import Override, Overrides
 
 if t.TYPE_CHECKING:
     import collections.abc as c
+
+    from .markers import Lifetime
 
 A = t.TypeVar("A")
 B = t.TypeVar("B")
 C = t.TypeVar("C")
 D = t.TypeVar("D")
 E = t.TypeVar("E")
+F = t.TypeVar("F", bound="c.Callable[..., t.Any]")
 
 # the callable beside the type lets a protocol and an abstract class through, which mypy refuses as type[A] alone
 Target: t.TypeAlias = "type[A] | c.Callable[..., A]"
@@ -28,59 +36,190 @@ class Adapters:
 
     def __init__(self) -> None:
         self._index = Index()
-        self._lock = threading.Lock()
+        self._waiting: list[tuple[list[Adapter], bool]] = []
+        self._lock = threading.RLock()
+        self._resolver = resolve.Resolver(self)
+        self._resolver_now = resolve.Resolver(self, sync=True)
+        self._plans = self._resolver.plans
+        self.overrides = Overrides()
 
     @property
     def index(self) -> Index:
         """What is registered now; later registrations make another one."""
+        if self._waiting:
+            with self._lock:
+                for adapters, replace in self._waiting:
+                    self._index = self._index.plus(adapters, replace=replace)
+                self._waiting = []
         return self._index
 
-    def register(self, *implementations: c.Callable[..., t.Any], replace: bool = False) -> None:
+    def register(
+        self, *implementations: c.Callable[..., t.Any], lifetime: Lifetime = "transient", replace: bool = False
+    ) -> None:
         """Register callables by the types that they return: all of them, or none if one is refused.
 
-        A callable that is registered already becomes the last. With *replace*, adapters registered before no longer
-        answer for the types that the new ones answer for. Raises `AdapterError` for what cannot be an adapter.
+        What they build lives for the call ("transient"), once in the innermost open scope ("scoped"), or once in the
+        stage ("singleton"). A callable that is registered already becomes the last. With *replace*, adapters registered
+        before no longer answer for the types that the new ones answer for. Raises `AdapterError` for what cannot be an
+        adapter, ValueError for a lifetime that is none.
         """
-        adapters = [Adapter.of(implementation) for implementation in implementations]
+        self._add([Adapter.of(implementation, lifetime) for implementation in implementations], replace)
+
+    def _add(self, adapters: list[Adapter], replace: bool) -> None:
         with self._lock:
-            self._index = self._index.plus(adapters, replace=replace)
+            self._waiting.append((adapters, replace))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._resolver.forget()
+        self._resolver_now.forget()
+
+    def _register_as(self, lifetime: Lifetime, interface: t.Any, implementation: t.Any, replace: bool) -> t.Any:
+        if implementation is missing:
+            interface, implementation = missing, interface
+        self._add([Adapter.of(implementation, lifetime, interface)], replace)
+        return implementation
+
+    @t.overload
+    def transient(self, implementation: F, /, *, replace: bool = False) -> F: ...
+    @t.overload
+    def transient(self, interface: t.Any, implementation: F, /, *, replace: bool = False) -> F: ...
+    def transient(self, interface: t.Any, implementation: t.Any = missing, /, *, replace: bool = False) -> t.Any:
+        """Register a callable, to be found as *interface* where that is given, whose objects live for the call.
+
+        It returns the callable, and so can decorate it. Raises `AdapterError`.
+        """
+        return self._register_as("transient", interface, implementation, replace)
+
+    @t.overload
+    def scoped(self, implementation: F, /, *, replace: bool = False) -> F: ...
+    @t.overload
+    def scoped(self, interface: t.Any, implementation: F, /, *, replace: bool = False) -> F: ...
+    def scoped(self, interface: t.Any, implementation: t.Any = missing, /, *, replace: bool = False) -> t.Any:
+        """Do what `transient` does for a callable that builds once in each scope."""
+        return self._register_as("scoped", interface, implementation, replace)
+
+    @t.overload
+    def singleton(self, implementation: F, /, *, replace: bool = False) -> F: ...
+    @t.overload
+    def singleton(self, interface: t.Any, implementation: F, /, *, replace: bool = False) -> F: ...
+    def singleton(self, interface: t.Any, implementation: t.Any = missing, /, *, replace: bool = False) -> t.Any:
+        """Do what `transient` does for a callable that builds once in each stage."""
+        return self._register_as("singleton", interface, implementation, replace)
 
     def lookup(self, target: t.Any) -> list[Adapter]:
         """Return the adapters that answer *target*, the first choice first, satisfied or not."""
-        index = self._index
+        index = self.index
         return list(index.candidates(index.form(target)))
 
+    @contextlib.contextmanager
+    def override(self, key: t.Any, fake: t.Any, *, name: t.Hashable = None) -> c.Iterator[t.Any]:
+        """Have *fake* taken wherever *key* (of that *name*, if one is given) is needed, for the time of a block.
+
+        It wins over all: components, dependencies given by keyword, adapters. What was built before and holds the real
+        thing is not used in the block either, but built anew, and is there again after it.
+        """
+        override = Override(self.index.form(key).tp, fake, name)
+        with self._lock:
+            self.overrides.add(override)
+        self._forget()
+        try:
+            yield fake
+        finally:
+            with self._lock:
+                self.overrides.remove(override)
+            self._forget()
+
     @t.overload
-    async def nject(self, target: Target[A], /, **dependencies: t.Any) -> A: ...
+    def nject(self, target: Target[A], /, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, A]: ...
     @t.overload
-    async def nject(self, a: Target[A], b: Target[B], /, **dependencies: t.Any) -> tuple[A, B]: ...
+    def nject(self, a: Target[A], b: Target[B], /, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, tuple[A, B]]: ...
     @t.overload
-    async def nject(self, a: Target[A], b: Target[B], c: Target[C], /, **dependencies: t.Any) -> tuple[A, B, C]: ...
+    def nject(
+        self, a: Target[A], b: Target[B], c: Target[C], /, **dependencies: t.Any
+    ) -> c.Coroutine[t.Any, t.Any, tuple[A, B, C]]: ...
     @t.overload
-    async def nject(
+    def nject(
         self, a: Target[A], b: Target[B], c: Target[C], d: Target[D], /, **dependencies: t.Any
-    ) -> tuple[A, B, C, D]: ...
+    ) -> c.Coroutine[t.Any, t.Any, tuple[A, B, C, D]]: ...
     @t.overload
-    async def nject(
+    def nject(
         self, a: Target[A], b: Target[B], c: Target[C], d: Target[D], e: Target[E], /, **dependencies: t.Any
-    ) -> tuple[A, B, C, D, E]: ...
+    ) -> c.Coroutine[t.Any, t.Any, tuple[A, B, C, D, E]]: ...
     @t.overload
-    async def nject(self, /, *targets: t.Any, **dependencies: t.Any) -> t.Any: ...
-    async def nject(self, /, *targets: t.Any, **dependencies: t.Any) -> t.Any:
-        """Return an object of the type *target*, or a tuple of objects when several types are asked for.
+    def nject(self, /, *targets: t.Any, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, t.Any]: ...
+    def nject(
+        self, target: t.Any = missing, /, *more: t.Any, **dependencies: t.Any
+    ) -> c.Coroutine[t.Any, t.Any, t.Any]:
+        """Return, when awaited, an object of the type *target*, or a tuple of objects when several are asked for.
 
         *dependencies* are used for parameters of their name, or else of their type. In one call an adapter builds once.
         Raises `ResolveError` when something needed is not to be had (then nothing was built), `AdapterError` for an
         annotation that means nothing, and what an adapter itself raises, with a note that tells which one.
         """
-        found = await resolve.nject(self, targets, dependencies)
-        return found[0] if len(found) == 1 else tuple(found)
+        if not (more or dependencies):
+            try:
+                plan = self._plans.get(target)
+            except TypeError:  # a target that cannot be a key, such as Literal[[]]
+                return self._nject(None, (target,), {})
+            if plan is not None:
+                return t.cast("c.Coroutine[t.Any, t.Any, t.Any]", plan(buvar_context.get()))
+            return self._nject(target, () if target is missing else (target,), {})
+        request = (target, *more, *dependencies) if not more else ((target, *more), *dependencies)
+        try:
+            plan = self._plans.get(request)
+        except TypeError:
+            return self._nject(None, (target, *more), dependencies)
+        if plan is not None:
+            return t.cast("c.Coroutine[t.Any, t.Any, t.Any]", plan(buvar_context.get(), *dependencies.values()))
+        return self._nject(request, (target, *more), dependencies)
+
+    async def _nject(self, request: t.Any, targets: tuple[t.Any, ...], given: dict[str, t.Any]) -> t.Any:
+        return await self._resolver.resolve(request, targets, buvar_context.get(), given)
+
+    @t.overload
+    def nject_now(self, target: Target[A], /, **dependencies: t.Any) -> A: ...
+    @t.overload
+    def nject_now(self, a: Target[A], b: Target[B], /, **dependencies: t.Any) -> tuple[A, B]: ...
+    @t.overload
+    def nject_now(self, a: Target[A], b: Target[B], c: Target[C], /, **dependencies: t.Any) -> tuple[A, B, C]: ...
+    @t.overload
+    def nject_now(
+        self, a: Target[A], b: Target[B], c: Target[C], d: Target[D], /, **dependencies: t.Any
+    ) -> tuple[A, B, C, D]: ...
+    @t.overload
+    def nject_now(
+        self, a: Target[A], b: Target[B], c: Target[C], d: Target[D], e: Target[E], /, **dependencies: t.Any
+    ) -> tuple[A, B, C, D, E]: ...
+    @t.overload
+    def nject_now(self, /, *targets: t.Any, **dependencies: t.Any) -> t.Any: ...
+    def nject_now(self, /, *targets: t.Any, **dependencies: t.Any) -> t.Any:
+        """Do what `nject` does without awaiting.
+
+        Raises `ResolveError` for what is built asynchronously, unless it is kept and there already.
+        """
+        request: t.Any = (targets, *dependencies)
+        try:
+            plan = self._resolver_now.plans.get(request)
+        except TypeError:
+            request = plan = None
+        if plan is not None:
+            return plan(buvar_context.get(), *dependencies.values())
+        return self._resolver_now.resolve_now(request, targets, buvar_context.get(), dependencies)
+
+    def bind(self, target: Target[A], /, **dependencies: t.Any) -> bound.Bound[A]:
+        """Return a coroutine function that does ``nject(target, name=…)``, for hot paths.
+
+        *dependencies* names what its caller gives, and the types of it: ``bind(Report, user=User)`` is called as
+        ``await bound(user)`` or ``await bound(user=user)``.
+        """
+        return bound.bind(self, self._plans, target, tuple(dependencies))
 
     def __iter__(self) -> c.Iterator[Adapter]:
-        return iter(self._index)
+        return iter(self.index)
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self.index)
 
     def __bool__(self) -> bool:
         return True
@@ -96,27 +235,87 @@ class Adapters:
 buvar_adapters: contextvars.ContextVar[Adapters] = contextvars.ContextVar("buvar_adapters", default=Adapters())  # noqa: B039 - meant to be shared
 
 
-def register(*implementations: c.Callable[..., t.Any], replace: bool = False) -> None:
+def register(*implementations: c.Callable[..., t.Any], lifetime: Lifetime = "transient", replace: bool = False) -> None:
     """Register callables with the current adapters; see `Adapters.register`."""
-    buvar_adapters.get().register(*implementations, replace=replace)
+    buvar_adapters.get().register(*implementations, lifetime=lifetime, replace=replace)
 
 
 @t.overload
-async def nject(target: Target[A], /, **dependencies: t.Any) -> A: ...
+def transient(implementation: F, /, *, replace: bool = False) -> F: ...
 @t.overload
-async def nject(a: Target[A], b: Target[B], /, **dependencies: t.Any) -> tuple[A, B]: ...
+def transient(interface: t.Any, implementation: F, /, *, replace: bool = False) -> F: ...
+def transient(interface: t.Any, implementation: t.Any = missing, /, *, replace: bool = False) -> t.Any:
+    """Register with the current adapters what lives for the call; see `Adapters.transient`."""
+    return buvar_adapters.get().transient(interface, implementation, replace=replace)
+
+
 @t.overload
-async def nject(a: Target[A], b: Target[B], c: Target[C], /, **dependencies: t.Any) -> tuple[A, B, C]: ...
+def scoped(implementation: F, /, *, replace: bool = False) -> F: ...
 @t.overload
-async def nject(
+def scoped(interface: t.Any, implementation: F, /, *, replace: bool = False) -> F: ...
+def scoped(interface: t.Any, implementation: t.Any = missing, /, *, replace: bool = False) -> t.Any:
+    """Register with the current adapters what is built once in each scope; see `Adapters.scoped`."""
+    return buvar_adapters.get().scoped(interface, implementation, replace=replace)
+
+
+@t.overload
+def singleton(implementation: F, /, *, replace: bool = False) -> F: ...
+@t.overload
+def singleton(interface: t.Any, implementation: F, /, *, replace: bool = False) -> F: ...
+def singleton(interface: t.Any, implementation: t.Any = missing, /, *, replace: bool = False) -> t.Any:
+    """Register with the current adapters what is built once in each stage; see `Adapters.singleton`."""
+    return buvar_adapters.get().singleton(interface, implementation, replace=replace)
+
+
+@t.overload
+def nject(target: Target[A], /, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, A]: ...
+@t.overload
+def nject(a: Target[A], b: Target[B], /, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, tuple[A, B]]: ...
+@t.overload
+def nject(
+    a: Target[A], b: Target[B], c: Target[C], /, **dependencies: t.Any
+) -> c.Coroutine[t.Any, t.Any, tuple[A, B, C]]: ...
+@t.overload
+def nject(
+    a: Target[A], b: Target[B], c: Target[C], d: Target[D], /, **dependencies: t.Any
+) -> c.Coroutine[t.Any, t.Any, tuple[A, B, C, D]]: ...
+@t.overload
+def nject(
+    a: Target[A], b: Target[B], c: Target[C], d: Target[D], e: Target[E], /, **dependencies: t.Any
+) -> c.Coroutine[t.Any, t.Any, tuple[A, B, C, D, E]]: ...
+@t.overload
+def nject(*targets: t.Any, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, t.Any]: ...
+def nject(target: t.Any = missing, /, *more: t.Any, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, t.Any]:
+    """Return an object of the type *target* by the current adapters, or a tuple of several; see `Adapters.nject`."""
+    return buvar_adapters.get().nject(target, *more, **dependencies)
+
+
+@t.overload
+def nject_now(target: Target[A], /, **dependencies: t.Any) -> A: ...
+@t.overload
+def nject_now(a: Target[A], b: Target[B], /, **dependencies: t.Any) -> tuple[A, B]: ...
+@t.overload
+def nject_now(a: Target[A], b: Target[B], c: Target[C], /, **dependencies: t.Any) -> tuple[A, B, C]: ...
+@t.overload
+def nject_now(
     a: Target[A], b: Target[B], c: Target[C], d: Target[D], /, **dependencies: t.Any
 ) -> tuple[A, B, C, D]: ...
 @t.overload
-async def nject(
+def nject_now(
     a: Target[A], b: Target[B], c: Target[C], d: Target[D], e: Target[E], /, **dependencies: t.Any
 ) -> tuple[A, B, C, D, E]: ...
 @t.overload
-async def nject(*targets: t.Any, **dependencies: t.Any) -> t.Any: ...
-async def nject(*targets: t.Any, **dependencies: t.Any) -> t.Any:
-    """Return an object of the type *target* by the current adapters, or a tuple of several; see `Adapters.nject`."""
-    return await buvar_adapters.get().nject(*targets, **dependencies)
+def nject_now(*targets: t.Any, **dependencies: t.Any) -> t.Any: ...
+def nject_now(*targets: t.Any, **dependencies: t.Any) -> t.Any:
+    """Do what `nject` does without awaiting, by the current adapters; see `Adapters.nject_now`."""
+    return buvar_adapters.get().nject_now(*targets, **dependencies)
+
+
+def bind(target: Target[A], /, **dependencies: t.Any) -> bound.Bound[A]:
+    """Return a coroutine function that does ``nject(target, name=…)`` by the current adapters; see `Adapters.bind`."""
+    return buvar_adapters.get().bind(target, **dependencies)
+
+
+def override(key: t.Any, fake: t.Any, *, name: t.Hashable = None) -> contextlib.AbstractContextManager[t.Any]:
+    """Have *fake* taken wherever *key* is needed, by the current adapters, in a block; see `Adapters.override`."""
+    return buvar_adapters.get().override(key, fake, name=name)

@@ -1,54 +1,210 @@
 """Resolving: from what is asked for to the objects.
 
-First it is decided where everything comes from, then it is built. So nothing is built for a request that cannot be met.
-
-Where a parameter comes from, the first that there is: a dependency given by keyword under its name; a component of its
-name and type in the context; an unnamed component of its type; any given dependency of its type; the adapters for its
-type, the first that can be satisfied; its default. An adapter never feeds itself: inside of what it needs, the next one
-for the same type is taken, and so one adapter can wrap another.
-
-Theory. To decide is a walk into the depth. An adapter on the way from the root to here is *open*, a failed one stays
-failed. This is right until the walk meets an open adapter: then failing depends on the way. So the walk starts again,
-carefully: before it enters an adapter it makes sure, by a fixed point over all that is not open, that the adapter can
-be satisfied without anything open. What passes cannot fail further in (a shortest derivation never needs its own root),
-and each adapter is entered once. Neither walk recurses: each level is a generator on a list.
+What is asked for the first time is decided and built step by step. The second time it is compiled to a plan, and from
+then on the plan does it. There is one plan for each state of the context that was met: what is there, what is not, and
+whether a scope is open.
 """
 
 from __future__ import annotations
 
-import types
+import threading
 import typing as t
 
 import attrs
 
-from buvar import context, errors
-from buvar.components import missing
+from buvar import context
+from buvar.ever import ever
 
-from . import explain, signature, supply
+from . import build, decide, explain, plan, signature, supply, typeform
+from .keys import Substitute
+from .supply import Constant, Fit, Level, Node, Probe
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
-    from .adapter import Adapter
-    from .index import Indexed
+    from buvar.components import Components
+
+    from .decide import Decision
+    from .index import Index
+    from .override import Override, Overrides
     from .signature import Parameter
 
-#: where an argument comes from: an adapter of the plan, or else the object itself
-Origin: t.TypeAlias = "tuple[Parameter, Adapter | None, t.Any]"
-#: who needs something, and as what
-Asker: t.TypeAlias = "tuple[Adapter | None, Parameter]"
-Walk: t.TypeAlias = "c.Generator[tuple[Adapter, Asker], bool, T]"
-T = t.TypeVar("T")
+#: what is asked for: one target, or the targets and the names of what is given
+Request: t.TypeAlias = t.Hashable
+#: so many states of the context have a plan of their own, for one request
+VARIANTS: t.Final = 64
 
 
-async def nject(adapters: Indexed, targets: tuple[t.Any, ...], given: c.Mapping[str, t.Any]) -> list[t.Any]:
-    """Return the objects for *targets*, one each. Raises `ResolveError`, and what an adapter itself raises."""
-    index = adapters.index
-    needs = tuple(signature.Parameter(None, index.form(target)) for target in targets)
-    return await _obtain(supply.Supply(index, context.current_context(), given), needs, None)
+class Registry(t.Protocol):
+    """The adapters, seen from the rooms that they stand on."""
+
+    @property
+    def index(self) -> Index: ...
+
+    @property
+    def overrides(self) -> Overrides: ...
 
 
-async def arguments(adapters: Indexed, function: c.Callable[..., t.Any]) -> dict[str, t.Any]:
+@attrs.define(eq=False)
+class Variant:
+    """A decision, what it rests on, and the plan that was made of it when it was needed again."""
+
+    decision: Decision
+    types: tuple[type, ...]
+    has_scope: bool
+    depends_on_scope: bool
+    plan: plan.Plan | None = None
+
+    def holds(self, components: Components, given: c.Mapping[str, t.Any]) -> bool:
+        """Tell whether all is as it was when it was decided."""
+        if self.types != tuple(map(type, given.values())):
+            return False
+        if self.depends_on_scope and self.has_scope != (components.scope is not None):
+            return False
+        maps = (components.maps, components.scope or components.maps, components.home.root)
+        return all(
+            typeform.fits(given[look.name], look.tp) == look.fits
+            if isinstance(look, Fit)
+            else any(look.key in layer for layer in maps[look.level]) == look.present
+            for look in self.looks()
+        )
+
+    def looks(self) -> c.Iterator[Probe | Fit]:
+        yield from self.decision.looks
+        for step in self.decision.steps.values():
+            yield from step.looks
+
+
+class Resolver:
+    """Decides, keeps plans, and drops them when what they rest on changes."""
+
+    def __init__(self, registry: Registry, *, sync: bool = False) -> None:
+        self._registry = registry
+        self._sync = sync
+        self._lock = threading.Lock()
+        self._era: object = object()
+        self._variants: dict[Request, list[Variant]] = {}
+        self._substitutes: dict[tuple[t.Any, frozenset[Override]], Substitute] = {}
+        #: what is asked for -> its plan
+        self.plans: dict[Request, plan.Plan] = {}
+
+    def forget(self) -> None:
+        """Drop all plans; what is being resolved is resolved as it was decided."""
+        with self._lock:
+            self._era = object()
+            self._variants.clear()
+            self.plans.clear()
+
+    async def resolve(
+        self, request: Request, targets: tuple[t.Any, ...], components: Components, given: dict[str, t.Any]
+    ) -> t.Any:
+        """Return what is asked for, by a variant that holds, or else by a new one."""
+        variant = self._variant(request, components, given)
+        if variant is None:
+            variant = self._decide(request, targets, components, given)
+        elif variant.plan is None:
+            self._compile(request, targets, variant, tuple(given))
+        run = build.Build(variant.decision, components, given)
+        if variant.plan is None:
+            found = await run.run()
+            return found[0] if len(targets) == 1 else tuple(found)
+        await run.ensure(variant.decision.steps.values())
+        self.plans[request] = variant.plan
+        return await variant.plan(components, *given.values())
+
+    def resolve_now(
+        self, request: Request, targets: tuple[t.Any, ...], components: Components, given: dict[str, t.Any]
+    ) -> t.Any:
+        """Do what `resolve` does without awaiting. Raises `ResolveError` for what is built asynchronously."""
+        variant = self._variant(request, components, given)
+        if variant is None:
+            variant = self._decide(request, targets, components, given)
+        elif variant.plan is None:
+            self._compile(request, targets, variant, tuple(given))
+        run = build.Build(variant.decision, components, given)
+        run.refuse_awaiting()
+        if variant.plan is None:
+            found = _finish(run.run())
+            return found[0] if len(targets) == 1 else tuple(found)
+        _finish(run.ensure(variant.decision.steps.values()))
+        self.plans[request] = variant.plan
+        return variant.plan(components, *given.values())
+
+    def _variant(self, request: Request, components: Components, given: c.Mapping[str, t.Any]) -> Variant | None:
+        variants = self._variants.get(request, ())
+        return next((each for each in tuple(variants) if each.holds(components, given)), None)
+
+    def _decide(
+        self, request: Request, targets: tuple[t.Any, ...], components: Components, given: dict[str, t.Any]
+    ) -> Variant:
+        era = self._era
+        index = self._registry.index
+        needs = tuple(index.need(target) for target in targets)
+        offer = supply.Supply(index, components, given, self._registry.overrides)
+        decision = self.decision(offer, needs, None)
+        scoped = any(
+            step.node.adapter.lifetime == "scoped" or step.node.adapter.opens for step in decision.steps.values()
+        )
+        scoped |= any(isinstance(look, Probe) and look.level is Level.SCOPE for look in decision.looks)
+        variant = Variant(decision, tuple(map(type, given.values())), offer.has_scope, scoped)
+        if request is not None and ever.watch(decision.never, self):
+            with self._lock:
+                if self._era is era:
+                    variants = self._variants.setdefault(request, [])
+                    variants.append(variant)
+                    del variants[:-VARIANTS]
+        return variant
+
+    def decision(self, offer: supply.Supply, needs: tuple[Parameter, ...], function: t.Any) -> Decision:
+        """Return where *needs*, which *function* has, come from. Raises `ResolveError`."""
+        found = decide.decide(offer, needs)
+        if found is None:
+            raise explain.failure(offer, needs, function)
+        for step in found.steps.values():
+            if reason := explain.why_not_kept(offer, step):
+                raise explain.step_failure(found, step, reason, function)
+        if offer.overrides:
+            self._substitute(found)
+        return found
+
+    def _substitute(self, decision: Decision) -> None:
+        """Have what is built with fakes kept apart from what is built without."""
+        touched: dict[Node, frozenset[Override]] = {}
+        for node, step in decision.steps.items():
+            overrides = {
+                origin.override for _, origin in step.origins if isinstance(origin, Constant) and origin.override
+            }
+            for one in decide.nodes_of(step.origins):
+                overrides |= touched[one]
+            touched[node] = frozenset(overrides)
+            if overrides and node.is_kept:
+                key = node.adapter, touched[node]
+                substitute = self._substitutes.setdefault(key, Substitute(node.adapter))
+                decision.substitutes[node] = substitute
+
+    def _compile(self, request: Request, targets: tuple[t.Any, ...], variant: Variant, names: tuple[str, ...]) -> None:
+        async def again(components: Components, *values: t.Any) -> t.Any:
+            return await self.resolve(request, targets, components, dict(zip(names, values, strict=True)))
+
+        def again_now(components: Components, *values: t.Any) -> t.Any:
+            return self.resolve_now(request, targets, components, dict(zip(names, values, strict=True)))
+
+        given = dict(zip(names, variant.types, strict=True))
+        leave = again_now if self._sync else again
+        variant.plan = plan.compile_plan(variant.decision, given, leave, has_scope=variant.has_scope, sync=self._sync)
+
+
+def _finish(coroutine: c.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:
+    """Run a coroutine that has nothing to wait for."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    coroutine.close()
+    raise AssertionError("what is asynchronous was refused before")
+
+
+async def arguments(registry: Registry, function: c.Callable[..., t.Any]) -> dict[str, t.Any]:
     """Return what the parameters of *function* need, by name, resolved as those of an adapter are.
 
     ``*args`` and ``**kwargs`` are left out. Raises `AdapterError` for an annotation that means nothing, `ResolveError`
@@ -57,154 +213,8 @@ async def arguments(adapters: Indexed, function: c.Callable[..., t.Any]) -> dict
     needs = signature.parameters(function, {})
     if not needs:
         return {}
-    offer = supply.Supply(adapters.index, context.current_context(), {})
-    found = await _obtain(offer, needs, function)
+    components = context.current_context()
+    offer = supply.Supply(registry.index, components, {}, registry.overrides)
+    decision = Resolver(registry).decision(offer, needs, function)
+    found = await build.Build(decision, components, {}, function).run()
     return {str(need.name): item for need, item in zip(needs, found, strict=True)}
-
-
-async def _obtain(offer: supply.Supply, needs: tuple[Parameter, ...], function: t.Any) -> list[t.Any]:
-    plan = _decide(offer, needs)
-    if plan is None:
-        raise explain.failure(offer, needs, function)
-    return await _build(plan, function)
-
-
-@attrs.frozen
-class Step:
-    """One adapter to be called, with the origins of its arguments."""
-
-    adapter: Adapter
-    origins: list[Origin]
-    asker: Asker
-
-
-@attrs.frozen
-class Plan:
-    """The steps in the order in which they are taken, and where the objects asked for come from."""
-
-    steps: list[Step]
-    origins: list[Origin]
-
-
-class _CircleMetError(Exception):
-    """The quick walk met an open adapter."""
-
-
-def _decide(offer: supply.Supply, needs: tuple[Parameter, ...]) -> Plan | None:
-    try:
-        return _Walker(offer, careful=False).plan(needs)
-    except _CircleMetError:
-        return _Walker(offer, careful=True).plan(needs)
-
-
-class _Walker:
-    __slots__ = ("_careful", "_done", "_failed", "_offer", "_open", "_steps")
-
-    def __init__(self, offer: supply.Supply, *, careful: bool) -> None:
-        self._offer = offer
-        self._careful = careful
-        self._steps: list[Step] = []
-        self._done: set[Adapter] = set()
-        self._failed: set[Adapter] = set()
-        self._open: set[Adapter] = set()
-
-    def plan(self, needs: tuple[Parameter, ...]) -> Plan | None:
-        origins = self._run(self._origins(None, needs))
-        return None if origins is None else Plan(self._steps, origins)
-
-    def _run(self, root: Walk[list[Origin] | None]) -> list[Origin] | None:
-        walks: list[Walk[t.Any]] = [root]
-        answer: t.Any = None
-        while walks:
-            try:
-                wanted = walks[-1].send(answer)
-            except StopIteration as end:
-                walks.pop()
-                answer = end.value
-            else:
-                walks.append(self._enter(*wanted))
-                answer = None
-        return t.cast("list[Origin] | None", answer)
-
-    def _enter(self, adapter: Adapter, asker: Asker) -> Walk[bool]:
-        """Plan the call of *adapter*; False when something that it needs is not to be had."""
-        mark = len(self._steps)
-        self._open.add(adapter)
-        origins = yield from self._origins(adapter, adapter.parameters)
-        self._open.discard(adapter)
-        if origins is None:
-            self._failed.add(adapter)
-            self._done.difference_update(step.adapter for step in self._steps[mark:])
-            del self._steps[mark:]
-            return False
-        self._steps.append(Step(adapter, origins, asker))
-        self._done.add(adapter)
-        return True
-
-    def _origins(self, adapter: Adapter | None, needs: tuple[Parameter, ...]) -> Walk[list[Origin] | None]:
-        origins: list[Origin] = []
-        for need in needs:
-            item = self._offer.find(need)
-            chosen = None
-            if item is supply.absent:
-                chosen = yield from self._choose((adapter, need))
-                item = need.default
-                if chosen is None and item is missing:
-                    return None
-            origins.append((need, chosen, item))
-        return origins
-
-    def _choose(self, asker: Asker) -> Walk[Adapter | None]:
-        for candidate in self._offer.candidates(asker[1]):
-            if candidate in self._done:
-                return candidate
-            if self._may_enter(candidate) and (yield candidate, asker):
-                return candidate
-        return None
-
-    def _may_enter(self, candidate: Adapter) -> bool:
-        if candidate in self._open:
-            if not self._careful:
-                raise _CircleMetError
-            return False
-        if not self._careful:
-            return candidate not in self._failed
-        return candidate in self._offer.satisfiable((candidate,), self._open)
-
-
-async def _build(plan: Plan, function: t.Any) -> list[t.Any]:
-    built: dict[Adapter | None, t.Any] = {}
-    for step in plan.steps:
-        try:
-            built[step.adapter] = await _call(step, built)
-        except errors.UsageError:
-            raise  # it says itself what is wrong, and not with the code
-        except Exception as error:
-            error.add_note(explain.note(step.adapter, _askers(plan, step), function))
-            raise
-    return [item if adapter is None else built[adapter] for _, adapter, item in plan.origins]
-
-
-async def _call(step: Step, built: dict[Adapter | None, t.Any]) -> t.Any:
-    args: list[t.Any] = []
-    kwargs: dict[str, t.Any] = {}
-    for need, adapter, item in step.origins:
-        value = item if adapter is None else built[adapter]
-        if need.positional:
-            args.append(value)
-        else:
-            kwargs[t.cast("str", need.name)] = value
-    result = step.adapter.implementation(*args, **kwargs)
-    # a decorator may hide that a function is a coroutine function; a coroutine is never meant as a component
-    if step.adapter.is_async or isinstance(result, types.CoroutineType):
-        return await result
-    return result
-
-
-def _askers(plan: Plan, step: Step) -> c.Iterator[Asker]:
-    """Yield who needs *step*, who needs that one, up to the root."""
-    askers = {one.adapter: one.asker for one in plan.steps}
-    asker: Asker | None = step.asker
-    while asker is not None:
-        yield asker
-        asker = askers[asker[0]] if asker[0] is not None else None

@@ -7,6 +7,7 @@ Who registers it plays no part.
 from __future__ import annotations
 
 import builtins
+import collections.abc as c
 import dataclasses
 import functools
 import inspect
@@ -21,10 +22,7 @@ import attrs
 from buvar import errors
 from buvar.components import missing
 
-from . import typeform
-
-if t.TYPE_CHECKING:
-    import collections.abc as c
+from . import markers, typeform
 
 _SKIPPED: t.Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -33,15 +31,44 @@ _SKIPPED: t.Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEY
 class Parameter:
     """One thing that a callable needs.
 
-    *name* is None for what is asked for by type alone, *metadata* what stands beside the type in ``Annotated``,
-    *default* is `missing` where there is none.
+    *name* is None for what is asked for by type alone, *default* is `missing` where there is none, *metadata* what
+    stands beside the type in ``Annotated``: *pick* is the name that a component must have by it, *collect* the type
+    whose objects are all wanted, and what they come in.
     """
 
     name: str | None
     form: typeform.Form
     default: t.Any = missing
+    pick: t.Hashable = None
+    collect: tuple[typeform.Form, type] | None = None
+    keyword_only: bool = False
     metadata: tuple[t.Any, ...] = ()
-    positional: bool = False
+
+    @classmethod
+    def of(cls, name: str | None, tp: t.Any, known: c.Mapping[t.Any, t.Any], **fields: t.Any) -> Parameter:
+        """Read an evaluated annotation. Raises ValueError for markers that mean nothing where they stand."""
+        pick, collect = None, None
+        metadata: tuple[t.Any, ...] = ()
+        if t.get_origin(tp) is t.Annotated:
+            tp, metadata = tp.__origin__, tp.__metadata__
+        tp = typeform.substitute(tp, known) if known else tp
+        for mark in metadata:
+            if isinstance(mark, markers.Name):
+                pick = mark.name
+            elif mark is markers.All:
+                collect = _collected(tp)
+        return cls(name, typeform.Form.of(tp), pick=pick, collect=collect, metadata=metadata, **fields)
+
+
+def _collected(tp: t.Any) -> tuple[typeform.Form, type]:
+    origin, args = t.get_origin(tp), t.get_args(tp)
+    if origin is dict and len(args) == 2:
+        return typeform.Form.of(args[1]), dict
+    if origin is tuple and len(args) == 2 and args[1] is ...:
+        return typeform.Form.of(args[0]), tuple
+    if origin in (list, c.Sequence, c.Iterable, c.Collection) and len(args) == 1:
+        return typeform.Form.of(args[0]), list
+    raise ValueError(f"{typeform.show(tp)} cannot collect; write Annotated[list[Type], di.All], or dict[str, Type]")
 
 
 def core(implementation: t.Any) -> t.Any:
@@ -158,19 +185,20 @@ def parameters(implementation: t.Any, known: c.Mapping[t.Any, t.Any]) -> tuple[P
 
 def _parameter(implementation: t.Any, parameter: inspect.Parameter, known: c.Mapping[t.Any, t.Any]) -> Parameter:
     empty = inspect.Parameter.empty
-    tp, metadata = t.Any, ()
+    tp = t.Any
     if parameter.annotation is not empty:
         tp = evaluate(implementation, parameter.annotation, parameter.name)
-        if t.get_origin(tp) is t.Annotated:
-            tp, metadata = tp.__origin__, tp.__metadata__
-        tp = typeform.substitute(tp, known)
-    return Parameter(
-        name=parameter.name,
-        form=typeform.Form.of(tp),
-        default=missing if parameter.default is empty else parameter.default,
-        metadata=metadata,
-        positional=parameter.kind is inspect.Parameter.POSITIONAL_ONLY,
-    )
+    try:
+        return Parameter.of(
+            parameter.name,
+            tp,
+            known,
+            default=missing if parameter.default is empty else parameter.default,
+            keyword_only=parameter.kind is inspect.Parameter.KEYWORD_ONLY,
+        )
+    except ValueError as error:
+        reason = f"its parameter {parameter.name!r}: {error}"
+        raise errors.AdapterError(implementation, reason, place_of(implementation)) from error
 
 
 def returned(implementation: t.Any) -> t.Any:

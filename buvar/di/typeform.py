@@ -17,7 +17,7 @@ import typing as t
 import attrs
 
 #: says nothing about an object, so nothing is found by it
-_SILENT: t.Final = (t.Any, object, t.Generic, t.Protocol, abc.ABC)
+_SILENT: t.Final = frozenset({t.Any, object, t.Generic, t.Protocol, abc.ABC})
 _UNIONS: t.Final = (t.Union, types.UnionType)
 
 
@@ -31,8 +31,10 @@ class Form:
     @classmethod
     def of(cls, annotation: t.Any) -> Form:
         """Return the form of an evaluated annotation; of one that cannot be a key it is the form of Any."""
+        if type(annotation) is type:  # what nearly all are
+            return cls(annotation, () if annotation is object else (annotation,))
         tp = canonical(annotation)
-        if tp in _SILENT or not (is_hashable(tp) and is_hashable(annotation)):
+        if not (is_hashable(tp) and is_hashable(annotation)) or tp in _SILENT:
             return cls(t.Any, ())
         wanted = (annotation, tp, *(member for member in members(tp) if member is not types.NoneType))
         return cls(tp, tuple(key for key in dict.fromkeys(wanted) if key not in _SILENT))
@@ -114,6 +116,8 @@ def plain(tp: t.Any) -> type | None:
 
 def bases(tp: t.Any) -> tuple[t.Any, ...]:
     """Return the keys that something of the canonical type *tp* is filed under: itself and its bases."""
+    if isinstance(tp, type):
+        return tuple([key for key in tp.__mro__ if key not in _SILENT])
     cls = plain(tp)
     found = (tp,) if cls is None else (tp, *cls.__mro__)
     return tuple(key for key in dict.fromkeys(found) if key not in _SILENT)

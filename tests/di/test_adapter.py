@@ -2,6 +2,7 @@
 
 import abc
 import collections.abc as c
+import contextlib
 import functools
 import typing as t
 
@@ -79,6 +80,14 @@ def make() -> Foo:
     return Foo()
 
 
+def generator() -> c.Iterator[Foo]:
+    yield Foo()
+
+
+async def async_generator() -> c.AsyncIterator[Foo]:
+    yield Foo()
+
+
 async def make_async() -> Foo:
     return Foo()
 
@@ -113,6 +122,9 @@ def read(implementation: t.Any) -> di.Adapter:
         (functools.partial(make), Foo, None),
         (functools.partial(Baz, by=Foo), Baz, None),
         (functools.partial(Bar.plain), Bar, None),
+        (generator, Foo, None),
+        (async_generator, Foo, None),
+        (functools.partial(generator), Foo, None),
     ],
 )
 async def test_each_kind_of_callable_is_found_by_what_it_returns(implementation, return_type, family):
@@ -121,7 +133,8 @@ async def test_each_kind_of_callable_is_found_by_what_it_returns(implementation,
     assert (adapter.return_type, adapter.family) == (return_type, family)
     adapters = di.Adapters()
     adapters.register(implementation)
-    assert await adapters.nject(return_type) is not None
+    async with context.scope("test"):
+        assert await adapters.nject(return_type) is not None
 
 
 @pytest.mark.parametrize(
@@ -195,11 +208,15 @@ def test_the_bound_adapter_is_the_registered_function_where_the_name_means_somet
     assert isinstance(bound.implementation(), Own)
 
 
-def generator() -> c.Iterator[Foo]:
+def unsaid_generator():
     yield Foo()
 
 
-async def async_generator() -> c.AsyncIterator[Foo]:
+def wrong_generator() -> Foo:
+    yield Foo()
+
+
+async def wrong_async_generator() -> Foo:
     yield Foo()
 
 
@@ -228,9 +245,10 @@ def returns_never() -> t.NoReturn: ...
         (returns_any, "returns Any"),
         (returns_object, "returns object"),
         (returns_never, "returns NoReturn"),
-        (generator, "it is a generator; register a function"),
-        (async_generator, "it is a generator; register a function"),
-        (functools.partial(generator), "it is a generator"),
+        (unsaid_generator, "does not say what it returns"),
+        (wrong_generator, r"it is a generator and says that it returns Foo; write what it yields: -> Iterator\[Type\]"),
+        (wrong_async_generator, r"write what it yields: -> AsyncIterator\[Type\]"),
+        (contextlib.contextmanager(generator), "register the generator function without the decorator"),
         (Shape, r"it is abstract \(area\)"),
         (Sends, "it is a Protocol"),
         (3, "it cannot be called"),
@@ -248,7 +266,7 @@ def test_what_cannot_be_an_adapter_is_refused(implementation, reason):
     assert len(adapters) == 0
 
 
-@pytest.mark.parametrize("implementation", [without_return, generator, Shape, functools.partial(without_return)])
+@pytest.mark.parametrize("implementation", [without_return, wrong_generator, Shape, functools.partial(without_return)])
 def test_a_refusal_names_file_and_line(implementation):
     """The message leads to the definition."""
     with pytest.raises(di.AdapterError) as caught:

@@ -91,9 +91,9 @@ def test_a_partial_needs_what_it_leaves_open():
     assert signature.returned(functools.partial(functools.partial(Letter), clock=None)) is Letter
 
 
-def test_only_what_has_to_be_is_passed_by_position():
-    """A positional-only parameter is known as one."""
-    assert [one.positional for one in signature.parameters(Sender, {})] == [True, False, False]
+def test_only_what_has_to_be_is_passed_by_keyword():
+    """A keyword-only parameter is known as one."""
+    assert [one.keyword_only for one in signature.parameters(Sender, {})] == [False, False, True]
 
 
 def test_annotated_is_unwrapped_and_its_metadata_kept():

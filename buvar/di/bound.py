@@ -1,0 +1,53 @@
+"""Bound requests: what is asked for by the same names again and again, with no look at the names."""
+
+from __future__ import annotations
+
+import typing as t
+
+from buvar.context import buvar_context
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from .plan import Plan
+
+T_co = t.TypeVar("T_co", covariant=True)
+
+
+class Bound(t.Protocol[T_co]):
+    """A request that waits for nothing but the dependencies that its caller gives, in order or by name."""
+
+    def __call__(self, *args: t.Any, **kwargs: t.Any) -> c.Coroutine[t.Any, t.Any, T_co]: ...
+
+
+class Asks(t.Protocol):
+    """What can be asked: the registry, seen from the rooms that it stands on."""
+
+    def nject(self, target: t.Any, /, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, t.Any]: ...
+
+
+_TEXT: t.Final = """\
+def bound({parameters}):
+    _plan_ = _plans_.get(_request_)
+    if _plan_ is None:
+        return _nject_(_target_{keywords})
+    return _plan_(_current_(){arguments})
+"""
+
+
+def bind(adapters: Asks, plans: dict[t.Hashable, Plan], target: t.Any, names: tuple[str, ...]) -> Bound[t.Any]:
+    """Return a function with the parameters *names* that asks *adapters*, whose *plans* are given, for *target*."""
+    text = _TEXT.format(
+        parameters=", ".join(names),
+        keywords="".join(f", {name}={name}" for name in names),
+        arguments="".join(f", {name}" for name in names),
+    )
+    known: dict[str, t.Any] = {
+        "_plans_": plans,
+        "_request_": (target, *names) if names else target,
+        "_nject_": adapters.nject,
+        "_target_": target,
+        "_current_": buvar_context.get,
+    }
+    exec(text, known)  # noqa: S102 - the parameters have the names that are asked for
+    return t.cast("Bound[t.Any]", known["bound"])

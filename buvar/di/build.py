@@ -1,0 +1,208 @@
+"""Building what was decided, step by step: the first time, and whatever is kept in the stage.
+
+What is asked for again is built by generated code instead, see `plan`; both do the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import types
+import typing as t
+
+import attrs
+
+from buvar import errors, scopes
+
+from . import explain, once, supply, typeform
+from .supply import Collected, Component, Constant, Given, Level, Node
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from buvar.components import Components, Maps
+
+    from .adapter import Adapter
+    from .decide import Decision, Step
+    from .supply import Origin
+
+
+async def accept(made: t.Any, adapter: Adapter) -> t.Any:
+    """Return what *adapter* made, or the coroutine returns that it made. Raises `AdapterError` when it does not fit."""
+    # a decorator may hide that a function is a coroutine function; a coroutine is never meant as a component
+    if adapter.kind == "plain" and isinstance(made, types.CoroutineType):
+        made = await made
+        adapter.hides = True
+    return accept_now(made, adapter)
+
+
+def accept_now(made: t.Any, adapter: Adapter) -> t.Any:
+    """Return what *adapter* made. Raises `AdapterError` when it is not what the adapter says it returns."""
+    if type(made) not in adapter.accepted:
+        if isinstance(made, types.CoroutineType):
+            made.close()
+            raise asynchronous(adapter)
+        if not _fits(made, adapter.return_type):
+            what = "None" if made is None else f"{made!r}, a {typeform.show(type(made))},"
+            reason = f"it returned {what} and says that it returns {typeform.show(adapter.return_type)}"
+            raise errors.AdapterError(adapter.implementation, reason, adapter.place)
+        if typeform.plain(adapter.return_type) is not None:  # other types than these may depend on the value
+            adapter.accepted.add(type(made))
+    return made
+
+
+def _fits(made: t.Any, tp: t.Any) -> bool:
+    if made is None:
+        return types.NoneType in typeform.members(tp)
+    return typeform.fits(made, tp)
+
+
+def asynchronous(adapter: Adapter) -> errors.ResolveError:
+    """Return the error for what cannot be built without awaiting."""
+    steps = (errors.Step(typeform.show(adapter.return_type)), errors.Step(adapter.label, adapter.place))
+    return errors.ResolveError(adapter.return_type, "it is built asynchronously; use await di.nject(…) instead", steps)
+
+
+@attrs.define(eq=False)
+class Build:
+    """One run of a decision in a context, with the dependencies *given* by keyword."""
+
+    decision: Decision
+    components: Components
+    given: c.Mapping[str, t.Any]
+    #: who asks, where it is a function whose arguments are built
+    function: t.Any = None
+    maps: tuple[Maps, Maps, Maps] = attrs.field(init=False)
+    _built: dict[Node, t.Any] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        components = self.components
+        self.maps = (components.maps, components.scope or components.maps, components.home.root)
+
+    async def run(self) -> list[t.Any]:
+        """Build what is missing; return the objects that were asked for."""
+        for step in self.decision.steps.values():
+            if step.node.is_kept:
+                self._built[step.node] = await self.keep(step)
+            elif step.node.level is Level.CALL:
+                self._built[step.node] = await self._call(step, self._built)
+        return [self._value(origin, Level.CALL, self._built) for _, origin in self.decision.origins]
+
+    async def ensure(self, steps: c.Iterable[Step]) -> None:
+        """Build what the stage keeps of *steps*, and what the stage keeps for that."""
+        for step in steps:
+            if step.node.level is Level.STAGE and step.node.is_kept:
+                self._built[step.node] = await self.keep(step)
+
+    def refuse_awaiting(self) -> None:
+        """Raise `ResolveError` for what is built asynchronously and is not there yet."""
+        for step in self.decision.steps.values():
+            node = step.node
+            if self._is_there(node) or not node.adapter.is_async:
+                continue
+            if node.is_kept or node.level is Level.CALL or self._has_open_owner(node):
+                raise asynchronous(node.adapter)
+
+    def _is_there(self, node: Node) -> bool:
+        return node.is_kept and self._owner(node).get(self.decision.key(node)) is not None
+
+    def _has_open_owner(self, node: Node) -> bool:
+        steps = (each for each in self.decision.steps.values() if each.node.is_kept and not self._is_there(each.node))
+        return any(node in {one.node for one in self.decision.private(each)} for each in steps)
+
+    async def keep(self, step: Step) -> t.Any:
+        """Return what the scope or the stage keeps of *step*; build it with all that is its own if need be."""
+        create = functools.partial(self._create, step)
+        return await once.once(self._owner(step.node), self.decision.key(step.node), create)
+
+    async def _create(self, step: Step) -> t.Any:
+        built = dict(self._built)
+        for one in self.decision.private(step):
+            built[one.node] = await self._call(one, built)
+        return await self._call(step, built)
+
+    def _owner(self, node: Node) -> scopes.Scope:
+        return self.maps[node.level][0]
+
+    async def _call(self, step: Step, built: dict[Node, t.Any]) -> t.Any:
+        adapter = step.node.adapter
+        args: list[t.Any] = []
+        kwargs: dict[str, t.Any] = {}
+        for need, origin in step.origins:
+            value = self._value(origin, step.node.level, built)
+            if need.keyword_only:
+                kwargs[t.cast("str", need.name)] = value
+            else:
+                args.append(value)
+        with self._noting(step):
+            made = adapter.implementation(*args, **kwargs)
+            if adapter.opens:
+                return await accept(await self._open(made, step.node), adapter)
+            return await accept(await made if adapter.kind == "coroutine" else made, adapter)
+
+    async def _open(self, generator: t.Any, node: Node) -> t.Any:
+        """Start a generator; have it finalised by the scope, or else by the stage, that its object belongs to."""
+        if node.level is Level.STAGE or self.components.scope is None:
+            return await open_in_stage(self.components, generator, node.adapter)
+        made = await scopes.start(generator, node.adapter)
+        if not scopes.keep(self.maps[Level.SCOPE][0], generator, node.adapter):
+            await over(generator, node.adapter)
+        return made
+
+    def _value(self, origin: Origin, level: Level, built: dict[Node, t.Any]) -> t.Any:
+        match origin:
+            case Node():
+                return built[origin]
+            case Component(key):
+                return supply.get(self.maps[level], key)
+            case Given(name):
+                return self.given[name]
+            case Constant(item):
+                return item
+            case Collected(key, nodes, container):
+                return collected(self.maps[level], key, container, [built[node] for node in nodes])
+
+    @contextlib.contextmanager
+    def _noting(self, step: Step) -> c.Iterator[None]:
+        try:
+            yield
+        except errors.UsageError:
+            raise  # it says itself what is wrong, and not with the code
+        except Exception as error:
+            error.add_note(explain.note(step.node.adapter, self.decision.askers(step), self.function))
+            raise
+
+
+def collected(maps: Maps, key: t.Hashable, container: type, built: list[t.Any]) -> t.Any:
+    """Return all components under *key*, and what was *built*, in a *container*; nothing twice."""
+    components = supply.collect(maps, key)
+    if container is dict:
+        return components
+    return container({id(item): item for item in (*components.values(), *built)}.values())
+
+
+async def open_in_stage(components: Components, generator: t.Any, adapter: Adapter) -> t.Any:
+    """Start a generator that the teardown of the stage finalises."""
+    closer = components.home.closer
+    assert closer is not None, "checked when it was decided"
+    return await closer.enter(scopes.Managed(generator, adapter))
+
+
+async def over(generator: t.Any, adapter: Adapter) -> t.NoReturn:
+    """Finalise a generator that was opened for a scope which has ended meanwhile, and tell it."""
+    error = ended(adapter)
+    await scopes.finish(generator, adapter, error)
+    raise error
+
+
+def over_now(generator: t.Any, adapter: Adapter) -> t.NoReturn:
+    """Do what `over` does, without awaiting."""
+    error = ended(adapter)
+    scopes.finish_now(generator, adapter, error)
+    raise error
+
+
+def ended(adapter: Adapter) -> errors.ResolveError:
+    """Return the error for what is asked for when its scope is over."""
+    reason = "its scope has ended; ask for it while the scope is open, or open another one: async with context.scope(…)"
+    return errors.ResolveError(adapter.return_type, reason, (errors.Step(adapter.label, adapter.place),))

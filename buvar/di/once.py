@@ -1,0 +1,143 @@
+"""Once: what is kept in a scope or a stage is built by the first who needs it, and the others wait for that.
+
+While it is built, its *pending* key stands in the dict of the scope: with the task that builds it, or, when somebody
+waits, with a `Waiters`. A creator that is cancelled hands over: those who wait try again, and the first of them builds.
+A creator that fails fails all who wait. What is there already is found with one look-up, and no lock.
+
+Tasks that would wait for each other are told so instead of waiting for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import typing as t
+
+from buvar import errors
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from buvar.scopes import Scope
+
+    from .keys import Key
+
+#: who builds something: a task, or the number of a thread in which no task runs
+Builder: t.TypeAlias = "asyncio.Task[t.Any] | int"
+
+#: whose building each builder waits for
+_waiting: dict[Builder, Builder] = {}
+_lock = threading.Lock()
+
+
+class Waiters:
+    """Those who wait for what *builder* builds, in whatever loop."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.builder = builder
+        self._futures: list[asyncio.Future[None]] = []
+
+    def join(self) -> asyncio.Future[None]:
+        """Return a future for one more who waits."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._futures.append(future)
+        return future
+
+    def wake(self, error: Exception | None) -> None:
+        """Let all go on, with *error* if there is one."""
+        for future in self._futures:
+            loop = future.get_loop()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_settle, future, error)
+
+
+def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+
+
+def builder() -> Builder:
+    """Return who is building here."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return threading.get_ident() if task is None else task
+
+
+def begin(scope: Scope, key: Key) -> bool:
+    """Note that *key* is being built by us; False when somebody else is at it."""
+    with _lock:
+        if key.pending in scope:
+            return False
+        scope[key.pending] = builder()
+        return True
+
+
+def done(scope: Scope, key: Key, error: BaseException | None = None) -> None:
+    """Note that we have built *key*, or have failed to."""
+    with _lock:
+        pending = scope.pop(key.pending, None)
+    if type(pending) is Waiters:
+        pending.wake(error if isinstance(error, Exception) else None)
+
+
+async def wait(scope: Scope, key: Key) -> None:
+    """Wait until somebody else has built *key*, or has given up. Raises what it failed with.
+
+    Raises `ResolveError` when that one, or whom it waits for, waits for us.
+    """
+    me = builder()
+    with _lock:
+        pending = scope.get(key.pending)
+        if pending is None:
+            return
+        if type(pending) is not Waiters:
+            pending = scope[key.pending] = Waiters(pending)
+        _check(me, pending.builder, key)
+        future = pending.join()
+        _waiting[me] = pending.builder
+    try:
+        await future
+    finally:
+        _waiting.pop(me, None)
+
+
+def wait_now(scope: Scope, key: Key) -> None:
+    """Tell that what is being built cannot be waited for where nothing can be awaited."""
+    if scope.get(key.pending) is not None:
+        raise errors.ResolveError(
+            key.adapter.return_type, "it is just being built by somebody else; use await di.nject(…) instead"
+        )
+
+
+def _check(me: Builder, other: Builder, key: Key) -> None:
+    each: Builder | None = other
+    while each is not None:
+        if each == me:
+            label = key.adapter.label
+            raise errors.ResolveError(
+                key.adapter.return_type,
+                f"a circle: {label} is asked for while it is being built, by what it needs itself; "
+                "declare that as a parameter, or do without",
+            )
+        each = _waiting.get(each)
+
+
+async def once(scope: Scope, key: Key, create: c.Callable[[], c.Awaitable[t.Any]]) -> t.Any:
+    """Return what *scope* keeps under *key*, or else the result of *create*, which then runs only once."""
+    while (found := scope.get(key)) is None:
+        if not begin(scope, key):
+            await wait(scope, key)
+            continue
+        try:
+            found = scope[key] = await create()
+        except BaseException as error:
+            done(scope, key, error)
+            raise
+        done(scope, key)
+    return found

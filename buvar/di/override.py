@@ -1,0 +1,52 @@
+"""Overrides: what is put in place of something for the time of a block, above all in tests."""
+
+from __future__ import annotations
+
+import typing as t
+
+import attrs
+
+if t.TYPE_CHECKING:
+    from .signature import Parameter
+
+
+@attrs.frozen(eq=False)
+class Override:
+    """*fake* is taken for *key* (and *name*, where that is not None), whatever else there is."""
+
+    key: t.Hashable
+    fake: t.Any
+    name: t.Hashable = None
+
+    def answers(self, need: Parameter) -> bool:
+        """Say whether it stands for what is needed."""
+        name = need.name if need.pick is None else need.pick
+        return self.key in need.form.keys and (self.name is None or self.name == name)
+
+
+class Overrides:
+    """What is put in place just now; the last one wins."""
+
+    def __init__(self) -> None:
+        self._stack: tuple[Override, ...] = ()
+
+    def find(self, need: Parameter) -> Override | None:
+        """Return what stands in for *need*."""
+        if need.collect is not None:
+            return None
+        return next((each for each in reversed(self._stack) if each.answers(need)), None)
+
+    def find_type(self, tp: t.Any) -> Override | None:
+        """Return what stands in for all that is built as *tp*, whatever it is asked for as."""
+        return next((each for each in reversed(self._stack) if each.key == tp and each.name is None), None)
+
+    def add(self, override: Override) -> None:
+        """Put *override* in place."""
+        self._stack = (*self._stack, override)
+
+    def remove(self, override: Override) -> None:
+        """Undo it, in whatever order."""
+        self._stack = tuple(each for each in self._stack if each is not override)
+
+    def __bool__(self) -> bool:
+        return bool(self._stack)

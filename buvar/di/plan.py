@@ -1,0 +1,379 @@
+"""Plans: a decision as generated, straight-line code, for what is asked for again and again.
+
+A plan is a coroutine function of the context, and of the dependencies given by keyword. It looks first whether all is
+as it was when it was decided: the types of what is given, whether a scope is open, what the context has and has not. If
+something is not, it leaves the request to the resolver, with nothing built yet. What no layer ever held needs no look:
+the first addition of such a thing drops the plan. Then the plan takes or builds what is kept in the scope, and after it
+what lives for the call, each after what it needs.
+
+The code can be read: it stands in `linecache`, so that tracebacks and debuggers show it.
+
+The idea of plans that are compiled and guarded comes from inline caches in language implementations (Deutsch and
+Schiffman, "Efficient implementation of the Smalltalk-80 system", 1984).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import linecache
+import types
+import typing as t
+import weakref
+
+from buvar import errors, scopes
+from buvar.components import missing
+
+from . import build, decide, explain, once, typeform
+from .supply import Collected, Component, Constant, Fit, Given, Level, Node, Probe
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from .adapter import Adapter
+    from .decide import Decision, Step
+    from .supply import Origin
+
+Plan: t.TypeAlias = "c.Callable[..., t.Any]"
+
+_numbers = itertools.count(1)
+_MAPS: t.Final = ("maps", "scope", "root")
+#: what all plans use
+_COMMON: t.Final = {
+    "EXITS": scopes.EXITS,
+    "CLOSED": scopes.CLOSED,
+    "Waiters": once.Waiters,
+    "accept": build.accept,
+    "accept_now": build.accept_now,
+    "collected": build.collected,
+    "current_task": asyncio.current_task,
+    "done": once.done,
+    "fits": typeform.fits,
+    "keep": scopes.keep,
+    "open_in_stage": build.open_in_stage,
+    "over": build.over,
+    "over_now": build.over_now,
+    "start_now": scopes.start_now,
+    "wait": once.wait,
+    "yields_nothing": scopes.yields_nothing,
+}
+
+
+def compile_plan(
+    decision: Decision,
+    given: c.Mapping[str, type],
+    again: c.Callable[..., t.Any],
+    *,
+    has_scope: bool,
+    sync: bool = False,
+) -> Plan:
+    """Return the plan for *decision*, for dependencies *given* by name that are of those types.
+
+    It leaves to *again*, with its own arguments, what it was not made for. With *sync* it is a plain function.
+    """
+    return _Writer(decision, given, again, has_scope, sync).plan()
+
+
+class _Writer:
+    def __init__(
+        self, decision: Decision, given: c.Mapping[str, type], again: t.Any, has_scope: bool, sync: bool
+    ) -> None:
+        self.decision = decision
+        self.given = given
+        self.has_scope = has_scope
+        self.sync = sync
+        self.awaits = "" if sync else "await "
+        self.names: dict[str, t.Any] = {**_COMMON, "again": again, "note": self.note}
+        self.lines: list[str] = []
+        self.steps_by_line: dict[int, Step] = {}
+        self.arguments = {name: f"k{number}" for number, name in enumerate(given)}
+        #: where the objects of nodes stand; what a scope's object has for itself is known inside of its block only
+        self.variables: dict[Node, str] = {}
+        self.components: dict[tuple[Level, t.Hashable], str] = {}
+
+    # the text
+
+    def write(self, indent: int, line: str, step: Step | None = None) -> None:
+        self.lines.append("    " * indent + line)
+        if step is not None:
+            self.steps_by_line[len(self.lines)] = step
+
+    def name(self, hint: str, value: t.Any) -> str:
+        """Return the name under which the plan knows *value*."""
+        word = "".join(one if one.isascii() and one.isalnum() else "_" for one in hint)
+        name = f"{word.lstrip('0123456789')}_{len(self.names)}"
+        self.names[name] = value
+        return name
+
+    def plan(self) -> Plan:
+        title = ", ".join(typeform.show(need.form.tp) for need, _ in self.decision.origins)
+        self.write(0, f"{'' if self.sync else 'async '}def plan({', '.join(['context', *self.arguments.values()])}):")
+        body = len(self.lines)
+        self.head()
+        guards, self.lines = self.lines[body:], self.lines[:body]
+        self.lines += guards
+        start = len(self.lines)
+        self.scope_section()
+        self.call_section()
+        self.result()
+        if self.steps_by_line:  # only the code of adapters raises; no try around the rest
+            self.lines.insert(start, "    try:")
+            self.lines[start + 1 :] = ["    " + line for line in self.lines[start + 1 :]]
+            self.steps_by_line = {line + 1: step for line, step in self.steps_by_line.items()}
+            self.write(1, "except Exception as error:")
+            self.write(2, "note(error)")
+            self.write(2, "raise")
+        return self.evaluate(title)
+
+    def evaluate(self, title: str) -> Plan:
+        text = "\n".join(self.lines) + "\n"
+        file = f"<buvar plan {next(_numbers)}: {title}>"
+        exec(compile(text, file, "exec"), self.names)  # noqa: S102 - to run generated code is what a plan is
+        plan = t.cast("types.FunctionType", self.names.pop("plan"))
+        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+        weakref.finalize(plan, linecache.cache.pop, file, None).atexit = False
+        return plan
+
+    def note(self, error: Exception) -> None:
+        """Tell on *error* which adapter raised it, and what that was building."""
+        trace = error.__traceback__
+        step = None if trace is None else self.steps_by_line.get(trace.tb_lineno)
+        # wrong use says itself what is wrong, and not with the code
+        if step is not None and not isinstance(error, errors.UsageError):
+            error.add_note(explain.note(step.node.adapter, self.decision.askers(step), None))
+
+    # what has to be as it was when it was decided
+
+    def again(self, indent: int) -> None:
+        self.write(indent, f"return {self.awaits}again({', '.join(['context', *self.arguments.values()])})")
+
+    def unless(self, condition: str) -> None:
+        self.write(1, f"if {condition}:")
+        self.again(2)
+
+    def head(self) -> None:
+        for name, kind in self.given.items():
+            self.unless(f"type({self.arguments[name]}) is not {self.name('T', kind)}")
+        steps = self.decision.steps.values()
+        looks = dict.fromkeys(self.decision.looks)
+        for step in steps:
+            if step.node.level is Level.CALL and not step.node.is_kept:
+                looks.update(dict.fromkeys(step.looks))
+        used = {look.level for look in looks if isinstance(look, Probe)}
+        used |= {step.node.level for step in steps if step.node.is_kept}
+        if any(isinstance(origin, Collected | Component) for _, origin in self.decision.origins):
+            used.add(Level.CALL)
+        for step in steps:
+            if any(isinstance(origin, Collected | Component) for _, origin in step.origins):
+                used.add(step.node.level)
+        self.sources(used)
+        for look in looks:
+            self.look(look, 1)
+        self.kept_by_stage()
+        self.target()
+
+    def sources(self, used: set[Level]) -> None:
+        opens = any(step.node.adapter.opens and not step.node.is_kept for step in self.decision.steps.values())
+        if Level.CALL in used:
+            self.write(1, "maps = context.maps")
+        if Level.SCOPE in used or opens:
+            self.write(1, "scope = context.scope")
+            self.unless("scope is None" if self.has_scope else "scope is not None")
+            if self.has_scope:
+                self.write(1, "kept = scope[0]")
+            else:
+                self.write(1, "scope = context.maps")
+        if Level.STAGE in used:
+            self.write(1, "root = context.home.root")
+            self.write(1, "staged = root[0]")
+
+    def look(self, look: Probe | Fit, indent: int) -> None:
+        if isinstance(look, Fit):
+            if not isinstance(look.tp, type) or hasattr(look.tp, "_is_protocol"):  # else the type of it says it all
+                word = "not " if look.fits else ""
+                self.unless(f"{word}fits({self.arguments[look.name]}, {self.name('tp', look.tp)})")
+            return
+        key = self.name("key", look.key)
+        self.write(indent, f"for layer in {_MAPS[look.level]}:")
+        self.write(indent + 1, f"if {key} in layer:")
+        if not look.present:
+            self.again(indent + 2)
+            return
+        variable = self.components[look.level, look.key] = f"c{len(self.components)}"
+        self.write(indent + 2, f"{variable} = layer[{key}]")
+        self.write(indent + 2, "break")
+        self.write(indent, "else:")
+        self.again(indent + 1)
+
+    def kept_by_stage(self) -> None:
+        for node in self.needed():
+            if node.level is Level.STAGE:
+                variable = self.variables[node] = f"s{len(self.variables)}"
+                self.write(1, f"{variable} = staged.get({self.key(node)})")
+                self.unless(f"{variable} is None")
+
+    def needed(self) -> list[Node]:
+        """Return the nodes that the plan itself needs, which what the stage keeps has been built from is not."""
+        found = dict.fromkeys(decide.nodes_of(self.decision.origins))
+        for step in self.decision.steps.values():
+            if step.node.level is not Level.STAGE:
+                found.update(dict.fromkeys(decide.nodes_of(step.origins)))
+        return list(found)
+
+    def key(self, node: Node) -> str:
+        return self.name(f"kept_{node.adapter.label}", self.decision.key(node))
+
+    def target(self) -> None:
+        """If all that is asked for is kept by the scope, and there: that is it."""
+        origins = [origin for _, origin in self.decision.origins]
+        if len(origins) == 1 and isinstance(origins[0], Node) and self.is_scoped(origins[0]):
+            self.write(1, f"if (found := kept.get({self.key(origins[0])})) is not None:")
+            self.write(2, "return found")
+
+    def is_scoped(self, node: Node) -> bool:
+        return node.is_kept and node.level is Level.SCOPE
+
+    # what is kept by the scope
+
+    def scope_section(self) -> None:
+        for step in self.decision.steps.values():
+            if self.is_scoped(step.node):
+                self.scoped(step)
+
+    def scoped(self, step: Step) -> None:
+        private = self.decision.private(step)
+        variable = self.variables[step.node] = f"s{len(self.variables)}"
+        key = self.key(step.node)
+        self.write(1, f"{variable} = kept.get({key})")
+        self.write(1, f"if {variable} is None:")
+        outside = dict(self.components), dict(self.variables)
+        steps = [*private, step]
+        if self.sync and any(one.node.adapter.is_async for one in steps):
+            self.again(2)
+        else:
+            for look in dict.fromkeys(look for one in steps for look in one.looks):
+                if (look.level, look.key) not in self.components if isinstance(look, Probe) else True:
+                    self.look(look, 2)
+            if any(self.may_wait(one.node.adapter) for one in steps):
+                self.alone(steps, key, variable)
+            else:
+                for one in private:
+                    self.build(one, self.fresh(one.node), 2)
+                self.build(step, variable, 2)
+                self.write(2, f"{variable} = kept.setdefault({key}, {variable})")
+        # what was fetched and built in the block is not there outside of it
+        self.components, self.variables = outside
+
+    def may_wait(self, adapter: Adapter) -> bool:
+        return adapter.is_async or adapter.hides
+
+    def alone(self, steps: list[Step], key: str, variable: str) -> None:
+        """Build while others wait; see `once`."""
+        pending = self.name("pending", self.names[key].pending)
+        self.write(2, f"if {pending} in kept:")
+        self.write(3, f"await wait(kept, {key})")
+        self.again(3)
+        self.write(2, f"kept[{pending}] = current_task()")
+        self.write(2, "try:")
+        for one in steps[:-1]:
+            self.build(one, self.fresh(one.node), 3)
+        self.build(steps[-1], variable, 3)
+        self.write(2, "except BaseException as error:")
+        self.write(3, f"done(kept, {key}, error)")
+        self.write(3, "raise")
+        self.write(2, f"kept[{key}] = {variable}")
+        self.write(2, f"if type(kept[{pending}]) is Waiters:")
+        self.write(3, f"done(kept, {key})")
+        self.write(2, "else:")
+        self.write(3, f"del kept[{pending}]")
+
+    def fresh(self, node: Node) -> str:
+        variable = self.variables[node] = f"v{len(self.lines)}"
+        return variable
+
+    # what lives for the call
+
+    def call_section(self) -> None:
+        for step in self.decision.steps.values():
+            if step.node.level is Level.CALL and not step.node.is_kept:
+                self.build(step, self.fresh(step.node), 1)
+
+    def build(self, step: Step, variable: str, indent: int) -> None:
+        """Write the call of an adapter."""
+        adapter = step.node.adapter
+        function = self.name(adapter.label, adapter.implementation)
+        parts = []
+        for need, origin in step.origins:
+            value = self.value(origin, step.node.level)
+            parts.append(f"{need.name}={value}" if need.keyword_only else value)
+        call = f"{function}({', '.join(parts)})"
+        if adapter.opens:
+            self.open(step, call, variable, indent)
+            return
+        if adapter.kind == "coroutine":
+            call = f"await {call}"
+        self.write(indent, f"{variable} = {call}", step)
+        self.check(step, variable, indent)
+
+    def check(self, step: Step, variable: str, indent: int) -> None:
+        adapter = step.node.adapter
+        if adapter.is_sure:
+            return
+        exact = ""
+        if isinstance(adapter.return_type, type):
+            exact = f"type({variable}) is not {self.name('type', adapter.return_type)} and "
+        accepted = self.name("accepted", adapter.accepted)
+        accept = "accept_now" if self.sync or adapter.kind != "plain" else "await accept"
+        owner = self.name("adapter", adapter)
+        self.write(indent, f"if {exact}type({variable}) not in {accepted}:")
+        self.write(indent + 1, f"{variable} = {accept}({variable}, {owner})", step)
+
+    def open(self, step: Step, call: str, variable: str, indent: int) -> None:
+        adapter = step.node.adapter
+        owner = self.name("adapter", adapter)
+        if not self.has_scope:
+            self.write(indent, f"{variable} = await open_in_stage(context, {call}, {owner})", step)
+            self.check(step, variable, indent)
+            return
+        self.write(indent, f"generator = {call}", step)
+        if adapter.kind == "generator":
+            self.write(indent, f"{variable} = start_now(generator, {owner})", step)
+            self.write(indent, f"if not keep(kept, generator, {owner}):")
+            if self.sync:
+                self.write(indent + 1, f"over_now(generator, {owner})")
+            else:
+                self.write(indent + 1, f"await over(generator, {owner})")
+        else:
+            self.write(indent, "try:")
+            self.write(indent + 1, f"{variable} = await generator.__anext__()", step)
+            self.write(indent, "except StopAsyncIteration:")
+            self.write(indent + 1, f"raise yields_nothing({owner}) from None")
+            self.write(indent, "exits = kept.get(EXITS)")
+            self.write(indent, "if exits is None:")
+            self.write(indent + 1, f"kept[EXITS] = [(generator, {owner})]")
+            self.write(indent, "elif exits is CLOSED:")
+            self.write(indent + 1, f"await over(generator, {owner})")
+            self.write(indent, "else:")
+            self.write(indent + 1, f"exits.append((generator, {owner}))")
+        self.check(step, variable, indent)
+
+    def value(self, origin: Origin, level: Level) -> str:
+        """Return the expression for an argument."""
+        match origin:
+            case Node():
+                return self.variables[origin]
+            case Component(key):
+                return self.components[level, key]
+            case Given(name):
+                return self.arguments[name]
+            case Constant(item):
+                return self.name("constant", item)
+            case Collected(key, nodes, container):
+                built = ", ".join(self.variables[node] for node in nodes)
+                words = (_MAPS[level], self.name("key", key), self.name("container", container), f"[{built}]")
+                return f"collected({', '.join(words)})"
+        raise AssertionError(missing)
+
+    def result(self) -> None:
+        values = [self.value(origin, Level.CALL) for _, origin in self.decision.origins]
+        self.write(1, f"return {values[0] if len(values) == 1 else '(' + ''.join(f'{one}, ' for one in values) + ')'}")
