@@ -7,7 +7,7 @@ import importlib
 import json
 import pathlib
 
-NAMES = ("components", "start", "memory", "throughput")
+NAMES = ("components", "di", "start", "memory", "throughput")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""What any layer of this process ever held: so that who decides something once need not look for what cannot be there."""
+"""What any layer of this process ever held: who decides something once need not look for what cannot be there."""
 
 from __future__ import annotations
 

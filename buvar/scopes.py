@@ -1,8 +1,8 @@
 """Scopes: what was opened in one is finalised when it ends, the last opened first.
 
 A scope is a layer with an end. What generator adapters opened for it waits in the dict of that layer, as generators
-that stand at their ``yield``. At the end each goes on from there: with the error that ended the scope, if one did. Each is
-attempted, whatever becomes of the others.
+that stand at their ``yield``. At the end each goes on from there: with the error that ended the scope, if one did. Each
+is attempted, whatever becomes of the others.
 """
 
 from __future__ import annotations

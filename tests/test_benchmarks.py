@@ -42,7 +42,7 @@ def test_a_quick_run_of_injection_gives_ratios_to_what_is_written_by_hand(tmp_pa
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind counts the instructions")
 def test_instructions_are_counted_by_case(monkeypatch):
-    """Each case asked for has the instructions of one run: six objects take more than one, and far less than a process."""
+    """Each case asked for has the instructions of one run: six objects take more than one."""
     monkeypatch.syspath_prepend(ROOT)
     from benchmarks import di
 

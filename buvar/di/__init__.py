@@ -9,6 +9,9 @@ from buvar.errors import ResolveError as ResolveError
 
 from . import resolve as resolve
 from .adapter import Adapter as Adapter
+from .check import Root as Root
+from .check import check as check
+from .check import require as require
 from .markers import All as All
 from .markers import Name as Name
 from .registry import Adapters as Adapters

@@ -26,17 +26,25 @@ _LEVELS: t.Final = 4
 
 def failure(offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any) -> errors.ResolveError:
     """Return the error for the first of *needs* that cannot be met; *function* has them, None for a bare request."""
+    return next(failures(offer, needs, function, Level.CALL))
+
+
+def failures(
+    offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any, level: Level
+) -> c.Iterator[errors.ResolveError]:
+    """Yield an error for each of *needs* that cannot be met; see `failure`."""
     needs = tuple(needs)
-    roots = [node for need in needs for node in offer.nodes(need, Level.CALL)]
-    story = _Story(offer, offer.satisfiable(roots))
-    need = next(need for need in needs if not story.can_meet(need, Level.CALL))
-    asker = () if function is None else (_step(signature.label(function), need, signature.place_of(function)),)
-    return story.tell(need, Level.CALL, asker, {}, 0)
+    satisfied = offer.satisfiable(node for need in needs for node in offer.nodes(need, level))
+    for need in needs:
+        story = _Story(offer, satisfied)
+        if not story.can_meet(need, level):
+            asker = () if function is None else (_step(signature.label(function), need, signature.place_of(function)),)
+            yield story.tell(need, level, asker, {}, 0)
 
 
-def why_not_kept(offer: supply.Supply, step: Step) -> str | None:
-    """Return why what *step* builds cannot be kept where it has to be, None when it can."""
-    adapter, level = step.node
+def why_not_kept(offer: supply.Supply, node: Node) -> str | None:
+    """Return why what *node* builds cannot be kept where it has to be, None when it can."""
+    adapter, level = node
     if adapter.lifetime == "scoped":
         if level is Level.STAGE:
             return "it is scoped, and what needs it is a singleton, which outlives each scope; make that one scoped too"
@@ -50,13 +58,30 @@ def why_not_kept(offer: supply.Supply, step: Step) -> str | None:
 def step_failure(decision: Decision, step: Step, reason: str, function: t.Any) -> errors.ResolveError:
     """Return the error for *step*, which was decided and cannot be done for that *reason*."""
     adapter = step.node.adapter
-    path = [errors.Step(typeform.show(adapter.return_type), adapter.place)]
-    for asker, need in decision.askers(step):
-        if asker is not None:
-            path.append(_step(asker.adapter.label, need, asker.adapter.place))
-        elif function is not None:
-            path.append(_step(signature.label(function), need, signature.place_of(function)))
+    path = [errors.Step(typeform.show(adapter.return_type), adapter.place), *_path(decision.askers(step), function)]
     return errors.ResolveError(adapter.return_type, reason, path)
+
+
+def _path(askers: c.Iterable[Asker], function: t.Any) -> c.Iterator[errors.Step]:
+    for asker, need in askers:
+        if asker is not None:
+            yield _step(asker.adapter.label, need, asker.adapter.place)
+        elif function is not None:
+            yield _step(signature.label(function), need, signature.place_of(function))
+
+
+def ambiguity(
+    decision: Decision, need: Parameter, step: Step | None, rivals: c.Sequence[Node], function: t.Any
+) -> errors.ResolveError:
+    """Return the error for a need of *step* (None: of what is asked for) that each of *rivals* would meet as well."""
+    named = [f"{node.adapter.label}{f' ({node.adapter.place})' if node.adapter.place else ''}" for node in rivals]
+    reason = (
+        f"ambiguous: {', '.join(named)} all could be taken, and none of them is preferred; ask for one of their types, "
+        "register one with replace=True, or one that returns the very type"
+    )
+    askers: c.Iterable[Asker] = ((None, need),) if step is None else ((step.node, need), *decision.askers(step))
+    path = (errors.Step(typeform.show(need.form.tp)), *_path(askers, function))
+    return errors.ResolveError(need.form.tp, reason, path)
 
 
 def note(adapter: Adapter, askers: c.Iterable[Asker], function: t.Any) -> str:
@@ -91,6 +116,8 @@ class _Story:
             node = candidates[0]
             if node in way:
                 return self._circle(node, need, steps, way)
+            if reason := why_not_kept(self.offer, node):  # then it is beside the point what it lacks
+                return self._error(need, [*steps, errors.Step(node.adapter.label, node.adapter.place)], reason)
             way[node], step = self._enter(node)
             steps.append(step)
             need, at = way[node], node.level

@@ -161,7 +161,7 @@ class Resolver:
         if found is None:
             raise explain.failure(offer, needs, function)
         for step in found.steps.values():
-            if reason := explain.why_not_kept(offer, step):
+            if reason := explain.why_not_kept(offer, step.node):
                 raise explain.step_failure(found, step, reason, function)
         if offer.overrides:
             self._substitute(found)

@@ -20,7 +20,7 @@ import typing as t
 
 import structlog
 
-from buvar import context, errors
+from buvar import context, di, errors
 from buvar.components import Components, Home
 from buvar.staging import loader as loading
 from buvar.staging import ready, tasks, teardown
@@ -214,6 +214,7 @@ class Stage:
     async def _load_all(self, plugins: tuple[loading.PluginRef, ...]) -> None:
         await self.loader(*plugins)
         await self.plugins.settle()
+        di.check(di.buvar_adapters.get(), self.context)
 
     async def _abort(self, loads: asyncio.Future[None]) -> None:
         await self.plugins.abort()

@@ -1,0 +1,168 @@
+"""Checking: whether all that will be asked for can be built, before anything runs. All faults are told at once.
+
+What will be asked for are the *roots*: what plugins declare with `require`, and every singleton. For each it is
+decided, as for a request, where everything comes from; nothing is built.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import typing as t
+
+import attrs
+
+from buvar import context, errors, scopes
+from buvar.ever import ever
+
+from . import decide, explain, signature, supply, typeform
+from .supply import Level, Node
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from buvar.components import Components
+
+    from .adapter import Adapter
+    from .decide import Step
+    from .index import Index
+    from .override import Overrides
+    from .signature import Parameter
+    from .supply import Origin
+
+
+class Registry(t.Protocol):
+    """The adapters, seen from the rooms that they stand on."""
+
+    @property
+    def index(self) -> Index: ...
+
+    @property
+    def overrides(self) -> Overrides: ...
+
+
+@attrs.frozen
+class Root:
+    """Something that will be asked for, as a plugin declares it.
+
+    *target* is a type, or a function whose parameters are needed. *given* are the types that will be there by then, as
+    components or given by keyword, such as the request. *scope* says whether a scope will be open, *place* who says so.
+    """
+
+    target: t.Any
+    given: tuple[type, ...] = ()
+    scope: bool = True
+    place: errors.Place | None = None
+
+    def __str__(self) -> str:
+        return typeform.show(self.target)
+
+
+def require(*targets: t.Any, given: t.Iterable[type] = (), scope: bool = True) -> None:
+    """Declare that *targets* will be asked for in this context, so that the check before the run looks after them.
+
+    A target is a type, or a function (a handler) whose parameters are needed. *given* are the types that will be there
+    by then, such as the request; *scope* says whether a scope will be open.
+    """
+    frame = sys._getframe(1)
+    place = errors.Place(frame.f_code.co_filename, frame.f_lineno)
+    for target in targets:
+        root = Root(target, tuple(given), scope, place)
+        context.add(root, name=root)
+
+
+def check(registry: Registry, components: Components, roots: c.Iterable[Root] | None = None) -> None:
+    """Look after *roots* (those declared in *components*, if None are given) and after all singletons of *registry*.
+
+    Raises an ExceptionGroup of `ResolveError` and `AdapterError`: what is missing, what needs itself, what outlives
+    what it needs, and for what there are several candidates with none to be preferred.
+    """
+    found = components.find(Root).values() if roots is None else roots
+    faults: dict[str, Exception] = {}
+    for root in dict.fromkeys(found):
+        for fault in _faults_of(registry, components, root):
+            faults.setdefault(str(fault), fault)
+    for adapter in registry.index:
+        if adapter.lifetime == "singleton":
+            root = Root(adapter.implementation, scope=False)
+            for fault in _faults(registry, components, root, functools.partial(_parameters, adapter), Level.STAGE):
+                faults.setdefault(str(fault), fault)
+    if faults:
+        raise ExceptionGroup(f"the check of what is injected found {len(faults)} errors", list(faults.values()))
+
+
+def _faults_of(registry: Registry, components: Components, root: Root) -> c.Iterator[Exception]:
+    def needs() -> tuple[Parameter, ...]:
+        if isinstance(root.target, type) or not callable(root.target) or t.get_origin(root.target) is not None:
+            return (registry.index.need(root.target),)
+        return signature.parameters(root.target, {})
+
+    yield from _faults(registry, components, root, needs, Level.CALL)
+
+
+def _faults(
+    registry: Registry,
+    components: Components,
+    root: Root,
+    read: c.Callable[[], tuple[Parameter, ...]],
+    level: Level,
+) -> c.Iterator[Exception]:
+    try:
+        needs = read()
+    except (errors.AdapterError, errors.ResolveError) as error:
+        yield error
+        return
+    for need in needs:  # one by one, so that one fault hides no other
+        function = None if need.name is None else root.target
+        for fault in _faults_of_need(_offer(registry, components, root), need, level, function):
+            if root.place is not None:
+                fault.add_note(f"required at {root.place}")
+            yield fault
+
+
+def _faults_of_need(
+    offer: supply.Supply, need: Parameter, level: Level, function: t.Any
+) -> c.Iterator[errors.BuvarError]:
+    try:
+        decision = decide.decide(offer, (need,), level)
+    except errors.AdapterError as error:
+        yield error
+        return
+    if decision is None:
+        yield from explain.failures(offer, (need,), function, level)
+        return
+    for step in decision.steps.values():
+        if reason := explain.why_not_kept(offer, step.node):
+            yield explain.step_failure(decision, step, reason, function)
+    asked: list[tuple[Parameter, Origin, Step | None]] = [(one, origin, None) for one, origin in decision.origins]
+    asked += [(one, origin, step) for step in decision.steps.values() for one, origin in step.origins]
+    for one, origin, asker in asked:
+        if isinstance(origin, Node) and (rivals := _rivals(offer, one, origin)):
+            yield explain.ambiguity(decision, one, asker, rivals, function)
+
+
+def _parameters(adapter: Adapter) -> tuple[Parameter, ...]:
+    return adapter.parameters
+
+
+def _offer(registry: Registry, components: Components, root: Root) -> supply.Supply:
+    """Return what there will be when *root* is asked for."""
+    there = components.push_scope() if root.scope else components.push()
+    for kind in root.given:
+        for base in kind.__mro__:
+            ever.note(base)
+            there.maps[0][base] = scopes.CLOSED  # anything: it is only looked whether there is something
+    return supply.Supply(registry.index, there, {}, registry.overrides)
+
+
+def _rivals(offer: supply.Supply, need: Parameter, chosen: Node) -> list[Node]:
+    """Return all that could as well be taken for *need*: adapters of different types, none of them the very type."""
+    wanted = [one for one in typeform.members(need.form.tp) if one is not type(None)]
+    nodes = offer.nodes(need, chosen.level)
+    if len(wanted) > 1 or len(nodes) < 2 or any(node.adapter.return_type == wanted[0] for node in nodes):
+        return []
+    if all(typeform.answers(chosen.adapter.return_type, node.adapter.return_type) for node in nodes):
+        return []  # it is the most special of them
+    able = offer.satisfiable(nodes)
+    rivals = [node for node in nodes if node in able]
+    return rivals if len(rivals) > 1 else []
