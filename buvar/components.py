@@ -48,6 +48,9 @@ class Mark:
 
 #: a named component stands in the dict of its layer under ``(NAMED, key, name)``
 NAMED: t.Final = Mark("named")
+#: in the dict of a layer: ``{key: {name: item}}`` of what has a name, and what was added, ``{(key, name): Addition}``
+NAMES: t.Final = Mark("names")
+ADDITIONS: t.Final = Mark("additions")
 #: in the dict of a scope that was opened inside of another one: the dicts of that other one
 OUTER: t.Final = Mark("outer scope")
 
@@ -80,20 +83,24 @@ class Entry:
 
 
 class Layer:
-    """One floor of a stack: the *unnamed* components by key, and the *named* ones as ``{key: {name: item}}``.
+    """One floor of a stack: a dict that others may stand on too.
 
-    The named ones stand in *unnamed* too, under keys of their own, so that each look-up costs one probe a layer. What
-    is None is made by the first addition that needs it, since most layers live for one request or one task.
+    The dict, *filed*, has the unnamed components by key, the named ones under ``(NAMED, key, name)``, and under `NAMES`
+    and `ADDITIONS`, once there are any, the names of each key and what was added. So a look-up costs one probe a layer,
+    and a layer that lives for one request is one dict. Layers are equal when they have the same dict.
     """
 
-    __slots__ = ("additions", "named", "unnamed")
+    __slots__ = ("filed",)
 
-    def __init__(self, unnamed: dict[t.Hashable, t.Any] | None = None) -> None:
-        self.unnamed: dict[t.Hashable, t.Any] = {} if unnamed is None else unnamed
-        self.named: dict[t.Hashable, dict[t.Hashable, t.Any]] | None = None
-        self.additions: dict[tuple[t.Hashable, t.Hashable], Addition] | None = None
-        for key in self.unnamed:
-            ever.note(key)
+    def __init__(self) -> None:
+        self.filed: dict[t.Hashable, t.Any] = {}
+
+    @classmethod
+    def of(cls, filed: dict[t.Hashable, t.Any]) -> Layer:
+        """Return the layer of a dict that is part of a stack."""
+        layer = cls.__new__(cls)
+        layer.filed = filed
+        return layer
 
     def names(self, key: t.Hashable) -> dict[t.Hashable, t.Any]:
         """Return what is filed under *key* as ``{name: item}``, None being the name of the unnamed one."""
@@ -101,17 +108,23 @@ class Layer:
 
     def entries(self) -> c.Iterator[Entry]:
         """List what was added here and still stands, in the order in which it was."""
-        for (key, name), (item, owner, code, instruction) in (self.additions or {}).items():
+        for (key, name), (item, owner, code, instruction) in self.filed.get(ADDITIONS, {}).items():
             yield Entry(item, key, name, owner, Place(code.co_filename, line_of(code, instruction)))
 
     def __contains__(self, key: t.Hashable) -> bool:
-        return key in self.unnamed or (self.named is not None and key in self.named)
+        return key in self.filed or key in self.filed.get(NAMES, ())
 
     def __len__(self) -> int:
-        return len(self.additions or ())
+        return len(self.filed.get(ADDITIONS, ()))
 
     def __bool__(self) -> t.Literal[True]:
         return True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layer) and other.filed is self.filed
+
+    def __hash__(self) -> int:
+        return id(self.filed)
 
 
 def line_of(code: types.CodeType, instruction: int) -> int:
@@ -150,15 +163,12 @@ class Components:
     *home* says whose code it is for; it is kept by `push`. Without one, the stack is the root of its own.
     """
 
-    # A look-up walks the dicts alone. What is pushed on another stack makes its own layer only when that is asked for,
-    # since each request pushes, and few add. A scope is known by its dicts: those of the stack that it began with
-    __slots__ = ("_stack", "_under", "home", "maps", "scope")
+    # A scope is known by its dicts: those of the stack that it began with
+    __slots__ = ("home", "maps", "scope")
 
     def __init__(self, *layers: Layer, owner: str | None = None, home: Home | None = None) -> None:
-        self._stack: tuple[Layer, ...] | None = layers or (Layer(),)
-        self._under: Components | None = None
         try:
-            self.maps: Maps = tuple([layer.unnamed for layer in self._stack])
+            self.maps: Maps = tuple([layer.filed for layer in layers or (Layer(),)])
         except AttributeError:
             raise TypeError(
                 "a stack is made of layers, as in Components.stack; a dict is none: add its items"
@@ -174,19 +184,7 @@ class Components:
     @property
     def stack(self) -> tuple[Layer, ...]:
         """The layers, the innermost first."""
-        waiting: list[Components] = []
-        each = self
-        while each._stack is None:
-            assert each._under is not None
-            waiting.append(each)
-            each = each._under
-        stack = each._stack
-        for each in reversed(waiting):
-            layer = _new(Layer)
-            layer.unnamed, layer.named, layer.additions = each.maps[0], None, None
-            each._stack = stack = (layer, *stack)
-            each._under = None
-        return stack
+        return tuple(map(Layer.of, self.maps))
 
     def add(self, item: T, namespace: t.Hashable = None, *, name: t.Hashable = None) -> T:
         """File *item* under its type and all bases of it, or under *namespace* (and its bases, if it is a class).
@@ -201,23 +199,28 @@ class Components:
             raise ValueError(f"{describe(item)} is a class; a component is an instance: add {item.__name__}(…)")
         key: t.Any = type(item) if namespace is None else namespace
         bases = ever.bases.get(key) or ever.first(key)
-        layer = (self._stack or self.stack)[0]
-        unnamed = layer.unnamed
+        layer = self.maps[0]
         if name is None:
             for base in bases:
-                unnamed[base] = item
+                layer[base] = item
         else:
-            if key not in ever.named:
-                ever.note_named(bases)
-            named = layer.named = {} if layer.named is None else layer.named
-            for base in bases:
-                named.setdefault(base, {})[name] = item
-                unnamed[NAMED, base, name] = item
-        if layer.additions is None:
-            layer.additions = {}
+            self._name(layer, bases, name, item)
         # the line is worked out when somebody asks for it: adding is on the path of each request
-        layer.additions[key, name] = (item, self.home.owner, frame.f_code, frame.f_lasti)
+        addition = (item, self.home.owner, frame.f_code, frame.f_lasti)
+        if ADDITIONS in layer:
+            layer[ADDITIONS][key, name] = addition
+        else:
+            layer[ADDITIONS] = {(key, name): addition}
         return item
+
+    def _name(
+        self, layer: dict[t.Hashable, t.Any], bases: tuple[t.Hashable, ...], name: t.Hashable, item: object
+    ) -> None:
+        ever.note_named(bases)
+        names = layer.setdefault(NAMES, {})
+        for base in bases:
+            names.setdefault(base, {})[name] = item
+            layer[NAMED, base, name] = item
 
     @t.overload
     def get(self, namespace: type[T], *, name: t.Hashable = None) -> T: ...
@@ -233,9 +236,9 @@ class Components:
         # name and default are keywords by contract (see the overloads); taking them as such costs a call 25 ns.
         # `in` first, since it is the cheapest way to find nothing, and most of what is asked for is some layers down
         key = namespace if name is None else (NAMED, namespace, name)
-        for unnamed in self.maps:
-            if key in unnamed:
-                return unnamed[key]
+        for layer in self.maps:
+            if key in layer:
+                return layer[key]
         if default is missing:
             raise ComponentLookupError(namespace, name, self.find(namespace))
         return default
@@ -247,11 +250,11 @@ class Components:
     def find(self, namespace: t.Any) -> dict[t.Hashable, t.Any]:
         """Merge what all layers hold under *namespace* into ``{name: item}``; the unnamed one's name is None."""
         merged: dict[t.Hashable, t.Any] = {}
-        for layer in reversed(self._stack or self.stack):
-            if namespace in layer.unnamed:
-                merged[None] = layer.unnamed[namespace]
-            if layer.named is not None and namespace in layer.named:
-                merged.update(layer.named[namespace])
+        for layer in reversed(self.maps):
+            if namespace in layer:
+                merged[None] = layer[namespace]
+            if NAMES in layer:
+                merged.update(layer[NAMES].get(namespace, ()))
         return merged
 
     def push(self, *layers: Layer) -> Components:
@@ -261,8 +264,6 @@ class Components:
             above.scope = self.scope
             return above
         pushed = _new(Components)  # what __init__ does, without a look at each layer
-        pushed._stack = None
-        pushed._under = self
         pushed.maps = ({},) + self.maps  # noqa: RUF005 - half the time of unpacking
         pushed.scope = self.scope
         pushed.home = self.home
@@ -275,8 +276,6 @@ class Components:
         comes with each request and is asked for by that one key. Who opens a scope closes it, see `context.scope`.
         """
         pushed = _new(Components)
-        pushed._stack = None
-        pushed._under = self
         if key is None:
             pushed.maps = pushed.scope = ({},) + self.maps  # noqa: RUF005 - half the time of unpacking
         else:

@@ -62,6 +62,8 @@ class Ever:
 
     def note_named(self, bases: tuple[t.Hashable, ...]) -> None:
         """Note that something with a name is filed under *bases*."""
+        if bases[0] in self.named:
+            return
         self._tell(self.named, tuple(key for key in bases if isinstance(key, type)))
 
     def _tell(self, held: set[t.Hashable], keys: tuple[t.Any, ...]) -> None:

@@ -272,7 +272,7 @@ def test_a_layer_is_the_same_before_and_after_it_is_asked_for():
     layer = above.stack[2]
     stack.add(2, "after")
     stack.add(3, "named", name="x")
-    assert above.stack[2] is layer is stack.stack[0]
+    assert above.stack[2] == layer == stack.stack[0]
     assert [entry.item for entry in above] == [1, 2, 3]
     assert above.get("named", name="x") == 3
 

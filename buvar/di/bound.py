@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import typing as t
 
+from buvar.components import Mark
 from buvar.context import buvar_context
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
-    from .plan import Plan
+    from .plan import AsyncPlan
+
+#: stands first in the key of a request with dependencies given by keyword, before the target and their names
+KEYWORDS: t.Final = Mark("keywords")
 
 T_co = t.TypeVar("T_co", covariant=True)
 
@@ -35,7 +39,7 @@ def bound({parameters}):
 """
 
 
-def bind(adapters: Asks, plans: dict[t.Hashable, Plan], target: t.Any, names: tuple[str, ...]) -> Bound[t.Any]:
+def bind(adapters: Asks, plans: dict[t.Hashable, AsyncPlan], target: t.Any, names: tuple[str, ...]) -> Bound[t.Any]:
     """Return a function with the parameters *names* that asks *adapters*, whose *plans* are given, for *target*."""
     text = _TEXT.format(
         parameters=", ".join(names),
@@ -44,7 +48,7 @@ def bind(adapters: Asks, plans: dict[t.Hashable, Plan], target: t.Any, names: tu
     )
     known: dict[str, t.Any] = {
         "_plans_": plans,
-        "_request_": (target, *names) if names else target,
+        "_request_": (KEYWORDS, target, *names) if names else target,
         "_nject_": adapters.nject,
         "_target_": target,
         "_current_": buvar_context.get,

@@ -35,6 +35,7 @@ if t.TYPE_CHECKING:
     from .supply import Origin
 
 Plan: t.TypeAlias = "c.Callable[..., t.Any]"
+AsyncPlan: t.TypeAlias = "c.Callable[..., c.Coroutine[t.Any, t.Any, t.Any]]"
 
 _numbers = itertools.count(1)
 _MAPS: t.Final = ("maps", "scope", "root")

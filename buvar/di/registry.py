@@ -12,6 +12,7 @@ from buvar.context import buvar_context
 
 from . import bound, resolve
 from .adapter import Adapter
+from .bound import KEYWORDS
 from .index import Index
 from .override import Override, Overrides
 
@@ -19,6 +20,7 @@ if t.TYPE_CHECKING:
     import collections.abc as c
 
     from .markers import Lifetime
+    from .plan import AsyncPlan
 
 A = t.TypeVar("A")
 B = t.TypeVar("B")
@@ -40,7 +42,7 @@ class Adapters:
         self._lock = threading.RLock()
         self._resolver = resolve.Resolver(self)
         self._resolver_now = resolve.Resolver(self, sync=True)
-        self._plans = self._resolver.plans
+        self._plans: dict[t.Hashable, AsyncPlan] = self._resolver.plans
         self.overrides = Overrides()
 
     @property
@@ -157,22 +159,18 @@ class Adapters:
         Raises `ResolveError` when something needed is not to be had (then nothing was built), `AdapterError` for an
         annotation that means nothing, and what an adapter itself raises, with a note that tells which one.
         """
-        if not (more or dependencies):
-            try:
-                plan = self._plans.get(target)
-            except TypeError:  # a target that cannot be a key, such as Literal[[]]
-                return self._nject(None, (target,), {})
-            if plan is not None:
-                return t.cast("c.Coroutine[t.Any, t.Any, t.Any]", plan(buvar_context.get()))
-            return self._nject(target, () if target is missing else (target,), {})
-        request = (target, *more, *dependencies) if not more else ((target, *more), *dependencies)
         try:
-            plan = self._plans.get(request)
-        except TypeError:
-            return self._nject(None, (target, *more), dependencies)
-        if plan is not None:
-            return t.cast("c.Coroutine[t.Any, t.Any, t.Any]", plan(buvar_context.get(), *dependencies.values()))
-        return self._nject(request, (target, *more), dependencies)
+            if not dependencies:
+                request: t.Any = (target, *more) if more else target
+                if (plan := self._plans.get(request)) is not None:
+                    return plan(buvar_context.get())
+            else:
+                request = (KEYWORDS, (target, *more) if more else target, *dependencies)
+                if (plan := self._plans.get(request)) is not None:
+                    return plan(buvar_context.get(), *dependencies.values())
+        except TypeError:  # a target that cannot be a key, such as Literal[[]]
+            request = None
+        return self._nject(request, () if target is missing else (target, *more), dependencies)
 
     async def _nject(self, request: t.Any, targets: tuple[t.Any, ...], given: dict[str, t.Any]) -> t.Any:
         return await self._resolver.resolve(request, targets, buvar_context.get(), given)
@@ -198,7 +196,7 @@ class Adapters:
 
         Raises `ResolveError` for what is built asynchronously, unless it is kept and there already.
         """
-        request: t.Any = (targets, *dependencies)
+        request: t.Any = (KEYWORDS, targets, *dependencies)
         try:
             plan = self._resolver_now.plans.get(request)
         except TypeError:
@@ -287,7 +285,14 @@ def nject(
 def nject(*targets: t.Any, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, t.Any]: ...
 def nject(target: t.Any = missing, /, *more: t.Any, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, t.Any]:
     """Return an object of the type *target* by the current adapters, or a tuple of several; see `Adapters.nject`."""
-    return buvar_adapters.get().nject(target, *more, **dependencies)
+    adapters = buvar_adapters.get()
+    if not (more or dependencies):  # the way of most requests, without another call
+        try:
+            if (plan := adapters._plans.get(target)) is not None:
+                return plan(buvar_context.get())
+        except TypeError:
+            pass
+    return adapters.nject(target, *more, **dependencies)
 
 
 @t.overload

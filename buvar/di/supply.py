@@ -13,7 +13,7 @@ import typing as t
 
 import attrs
 
-from buvar.components import NAMED, missing
+from buvar.components import NAMED, NAMES, missing
 from buvar.ever import ever
 
 from . import typeform
@@ -121,10 +121,8 @@ def collect(maps: Maps, key: t.Hashable) -> dict[t.Hashable, t.Any]:
     for layer in reversed(maps):
         if key in layer:
             found[None] = layer[key]
-        # a copy, since threads may add
-        for each, item in tuple(layer.items()):
-            if type(each) is tuple and len(each) == 3 and each[0] is NAMED and each[1] == key:
-                found[each[2]] = item
+        if NAMES in layer:
+            found.update(layer[NAMES].get(key, ()))
     return found
 
 

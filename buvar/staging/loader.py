@@ -82,7 +82,7 @@ class Plugins:
     @property
     def root(self) -> components.Maps:
         """The dicts of what all plugins see, which singletons are kept in and built from."""
-        return tuple(layer.unnamed for layer in (self.shared, *self.below))
+        return tuple(layer.filed for layer in (self.shared, *self.below))
 
     @property
     def tasks(self) -> list[tasks.StageTask]:
