@@ -189,12 +189,16 @@ class Components:
     def add(self, item: T, namespace: t.Hashable = None, *, name: t.Hashable = None) -> T:
         """File *item* under its type and all bases of it, or under *namespace* (and its bases, if it is a class).
 
-        The last added wins. Returns *item*. Raises ValueError for a class: a component is an instance.
+        The last added wins. Returns *item*. Raises ValueError for a class: a component is an instance. What is added to
+        a scope is not listed by `entries`: it ends soon, and each request adds.
         """
-        return self.add_from(sys._getframe(1), item, namespace, name)
+        return self.add_from(None if self.scope is self.maps else sys._getframe(1), item, namespace, name)
 
-    def add_from(self, frame: types.FrameType, item: T, namespace: t.Hashable, name: t.Hashable) -> T:
-        """Do the work of `add`, on behalf of the code that runs in *frame*, which is only reported as the place."""
+    def add_from(self, frame: types.FrameType | None, item: T, namespace: t.Hashable, name: t.Hashable) -> T:
+        """Do the work of `add`, on behalf of the code that runs in *frame*, which is reported as the place.
+
+        Without a frame the addition is not listed.
+        """
         if isinstance(item, type):
             raise ValueError(f"{describe(item)} is a class; a component is an instance: add {item.__name__}(…)")
         key: t.Any = type(item) if namespace is None else namespace
@@ -205,7 +209,9 @@ class Components:
                 layer[base] = item
         else:
             self._name(layer, bases, name, item)
-        # the line is worked out when somebody asks for it: adding is on the path of each request
+        if frame is None:
+            return item
+        # the line is worked out when somebody asks for it
         addition = (item, self.home.owner, frame.f_code, frame.f_lasti)
         if ADDITIONS in layer:
             layer[ADDITIONS][key, name] = addition
@@ -276,15 +282,14 @@ class Components:
         comes with each request and is asked for by that one key. Who opens a scope closes it, see `context.scope`.
         """
         pushed = _new(Components)
-        if key is None:
-            pushed.maps = pushed.scope = ({},) + self.maps  # noqa: RUF005 - half the time of unpacking
-        else:
-            if key not in ever.held:
-                ever.note(key)
-            pushed.maps = pushed.scope = ({key: item},) + self.maps  # noqa: RUF005
+        pushed.maps = pushed.scope = ({},) + self.maps  # noqa: RUF005 - half the time of unpacking
+        pushed.home = self.home
         if self.scope is not None:
             pushed.maps[0][OUTER] = self.scope
-        pushed.home = self.home
+        if key is not None:
+            if key not in ever.held:
+                ever.note(key)
+            pushed.maps[0][key] = item
         return pushed
 
     def pop(self) -> Components:

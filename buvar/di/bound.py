@@ -24,33 +24,32 @@ class Bound(t.Protocol[T_co]):
     def __call__(self, *args: t.Any, **kwargs: t.Any) -> c.Coroutine[t.Any, t.Any, T_co]: ...
 
 
-class Asks(t.Protocol):
-    """What can be asked: the registry, seen from the rooms that it stands on."""
-
-    def nject(self, target: t.Any, /, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, t.Any]: ...
-
-
 _TEXT: t.Final = """\
 def bound({parameters}):
     _plan_ = _plans_.get(_request_)
     if _plan_ is None:
-        return _nject_(_target_{keywords})
+        return _ask_(_request_, _targets_, {{{keywords}}})
     return _plan_(_current_(){arguments})
 """
 
 
-def bind(adapters: Asks, plans: dict[t.Hashable, AsyncPlan], target: t.Any, names: tuple[str, ...]) -> Bound[t.Any]:
-    """Return a function with the parameters *names* that asks *adapters*, whose *plans* are given, for *target*."""
+def bind(
+    ask: c.Callable[..., c.Coroutine[t.Any, t.Any, t.Any]],
+    plans: dict[t.Hashable, AsyncPlan],
+    target: t.Any,
+    names: tuple[str, ...],
+) -> Bound[t.Any]:
+    """Return a function with the parameters *names* for *target*: by the plan for it, or else by *ask*."""
     text = _TEXT.format(
         parameters=", ".join(names),
-        keywords="".join(f", {name}={name}" for name in names),
+        keywords=", ".join(f"{name!r}: {name}" for name in names),
         arguments="".join(f", {name}" for name in names),
     )
     known: dict[str, t.Any] = {
         "_plans_": plans,
-        "_request_": (KEYWORDS, target, *names) if names else target,
-        "_nject_": adapters.nject,
-        "_target_": target,
+        "_request_": Mark(f"bound {names}"),  # faster to find than the target and the names
+        "_ask_": ask,
+        "_targets_": (target,),
         "_current_": buvar_context.get,
     }
     exec(text, known)  # noqa: S102 - the parameters have the names that are asked for

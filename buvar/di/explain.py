@@ -117,7 +117,7 @@ class _Story:
             if node in way:
                 return self._circle(node, need, steps, way)
             if reason := why_not_kept(self.offer, node):  # then it is beside the point what it lacks
-                return self._error(need, [*steps, errors.Step(node.adapter.label, node.adapter.place)], reason)
+                return self._error(need, steps, reason, place=node.adapter.place)
             way[node], step = self._enter(node)
             steps.append(step)
             need, at = way[node], node.level
@@ -163,9 +163,10 @@ class _Story:
         steps: list[errors.Step],
         reason: str,
         causes: c.Iterable[errors.ResolveError] = (),
+        place: errors.Place | None = None,
     ) -> errors.ResolveError:
         head = typeform.show(need.form.tp) if need.form.keys else str(need.name or typeform.show(need.form.tp))
-        path = (errors.Step(head), *reversed(steps))
+        path = (errors.Step(head, place), *reversed(steps))
         return errors.ResolveError(need.form.tp, reason, path, tuple(causes))
 
     def _why_missing(self, need: Parameter, at: Level) -> str:

@@ -283,10 +283,8 @@ class _Writer:
         self.write(3, f"done(kept, {key}, error)")
         self.write(3, "raise")
         self.write(2, f"kept[{key}] = {variable}")
-        self.write(2, f"if type(kept[{pending}]) is Waiters:")
-        self.write(3, f"done(kept, {key})")
-        self.write(2, "else:")
-        self.write(3, f"del kept[{pending}]")
+        self.write(2, f"if type(waiters := kept.pop({pending})) is Waiters:")
+        self.write(3, "waiters.wake(None)")
 
     def fresh(self, node: Node) -> str:
         variable = self.variables[node] = f"v{len(self.lines)}"
@@ -376,5 +374,9 @@ class _Writer:
         raise AssertionError(missing)
 
     def result(self) -> None:
+        origin = self.decision.origins[0][1] if len(self.decision.origins) == 1 else None
+        if isinstance(origin, Node) and self.lines[-1].startswith(assigned := f"    {self.variables[origin]} = "):
+            self.lines[-1] = f"    return {self.lines[-1].removeprefix(assigned)}"
+            return
         values = [self.value(origin, Level.CALL) for _, origin in self.decision.origins]
         self.write(1, f"return {values[0] if len(values) == 1 else '(' + ''.join(f'{one}, ' for one in values) + ')'}")

@@ -27,6 +27,8 @@ B = t.TypeVar("B")
 C = t.TypeVar("C")
 D = t.TypeVar("D")
 E = t.TypeVar("E")
+_current: t.Final = buvar_context.get
+
 F = t.TypeVar("F", bound="c.Callable[..., t.Any]")
 
 # the callable beside the type lets a protocol and an abstract class through, which mypy refuses as type[A] alone
@@ -163,17 +165,17 @@ class Adapters:
             if not dependencies:
                 request: t.Any = (target, *more) if more else target
                 if (plan := self._plans.get(request)) is not None:
-                    return plan(buvar_context.get())
+                    return plan(_current())
             else:
-                request = (KEYWORDS, (target, *more) if more else target, *dependencies)
+                request = (KEYWORDS, (target, *more) if more else target, tuple(dependencies))
                 if (plan := self._plans.get(request)) is not None:
-                    return plan(buvar_context.get(), *dependencies.values())
+                    return plan(_current(), *dependencies.values())
         except TypeError:  # a target that cannot be a key, such as Literal[[]]
             request = None
         return self._nject(request, () if target is missing else (target, *more), dependencies)
 
     async def _nject(self, request: t.Any, targets: tuple[t.Any, ...], given: dict[str, t.Any]) -> t.Any:
-        return await self._resolver.resolve(request, targets, buvar_context.get(), given)
+        return await self._resolver.resolve(request, targets, _current(), given)
 
     @t.overload
     def nject_now(self, target: Target[A], /, **dependencies: t.Any) -> A: ...
@@ -196,14 +198,14 @@ class Adapters:
 
         Raises `ResolveError` for what is built asynchronously, unless it is kept and there already.
         """
-        request: t.Any = (KEYWORDS, targets, *dependencies)
+        request: t.Any = (KEYWORDS, targets, tuple(dependencies))
         try:
             plan = self._resolver_now.plans.get(request)
         except TypeError:
             request = plan = None
         if plan is not None:
-            return plan(buvar_context.get(), *dependencies.values())
-        return self._resolver_now.resolve_now(request, targets, buvar_context.get(), dependencies)
+            return plan(_current(), *dependencies.values())
+        return self._resolver_now.resolve_now(request, targets, _current(), dependencies)
 
     def bind(self, target: Target[A], /, **dependencies: t.Any) -> bound.Bound[A]:
         """Return a coroutine function that does ``nject(target, name=…)``, for hot paths.
@@ -211,7 +213,7 @@ class Adapters:
         *dependencies* names what its caller gives, and the types of it: ``bind(Report, user=User)`` is called as
         ``await bound(user)`` or ``await bound(user=user)``.
         """
-        return bound.bind(self, self._plans, target, tuple(dependencies))
+        return bound.bind(self._nject, self._plans, target, tuple(dependencies))
 
     def __iter__(self) -> c.Iterator[Adapter]:
         return iter(self.index)
@@ -231,11 +233,13 @@ class Adapters:
 
 #: the adapters that are current; the default serves threads, which start with an empty ``contextvars.Context``
 buvar_adapters: contextvars.ContextVar[Adapters] = contextvars.ContextVar("buvar_adapters", default=Adapters())  # noqa: B039 - meant to be shared
+# bound once: to look the method up takes half of the time of a call
+_adapters: t.Final = buvar_adapters.get
 
 
 def register(*implementations: c.Callable[..., t.Any], lifetime: Lifetime = "transient", replace: bool = False) -> None:
     """Register callables with the current adapters; see `Adapters.register`."""
-    buvar_adapters.get().register(*implementations, lifetime=lifetime, replace=replace)
+    _adapters().register(*implementations, lifetime=lifetime, replace=replace)
 
 
 @t.overload
@@ -244,7 +248,7 @@ def transient(implementation: F, /, *, replace: bool = False) -> F: ...
 def transient(interface: t.Any, implementation: F, /, *, replace: bool = False) -> F: ...
 def transient(interface: t.Any, implementation: t.Any = missing, /, *, replace: bool = False) -> t.Any:
     """Register with the current adapters what lives for the call; see `Adapters.transient`."""
-    return buvar_adapters.get().transient(interface, implementation, replace=replace)
+    return _adapters().transient(interface, implementation, replace=replace)
 
 
 @t.overload
@@ -253,7 +257,7 @@ def scoped(implementation: F, /, *, replace: bool = False) -> F: ...
 def scoped(interface: t.Any, implementation: F, /, *, replace: bool = False) -> F: ...
 def scoped(interface: t.Any, implementation: t.Any = missing, /, *, replace: bool = False) -> t.Any:
     """Register with the current adapters what is built once in each scope; see `Adapters.scoped`."""
-    return buvar_adapters.get().scoped(interface, implementation, replace=replace)
+    return _adapters().scoped(interface, implementation, replace=replace)
 
 
 @t.overload
@@ -262,7 +266,7 @@ def singleton(implementation: F, /, *, replace: bool = False) -> F: ...
 def singleton(interface: t.Any, implementation: F, /, *, replace: bool = False) -> F: ...
 def singleton(interface: t.Any, implementation: t.Any = missing, /, *, replace: bool = False) -> t.Any:
     """Register with the current adapters what is built once in each stage; see `Adapters.singleton`."""
-    return buvar_adapters.get().singleton(interface, implementation, replace=replace)
+    return _adapters().singleton(interface, implementation, replace=replace)
 
 
 @t.overload
@@ -285,14 +289,14 @@ def nject(
 def nject(*targets: t.Any, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, t.Any]: ...
 def nject(target: t.Any = missing, /, *more: t.Any, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, t.Any]:
     """Return an object of the type *target* by the current adapters, or a tuple of several; see `Adapters.nject`."""
-    adapters = buvar_adapters.get()
-    if not (more or dependencies):  # the way of most requests, without another call
-        try:
-            if (plan := adapters._plans.get(target)) is not None:
-                return plan(buvar_context.get())
-        except TypeError:
-            pass
-    return adapters.nject(target, *more, **dependencies)
+    try:  # the way of most requests, without another call
+        if not more:
+            if not dependencies:
+                return _adapters()._plans[target](_current())
+            return _adapters()._plans[KEYWORDS, target, tuple(dependencies)](_current(), *dependencies.values())
+    except (KeyError, TypeError):
+        pass
+    return _adapters().nject(target, *more, **dependencies)
 
 
 @t.overload
@@ -313,14 +317,14 @@ def nject_now(
 def nject_now(*targets: t.Any, **dependencies: t.Any) -> t.Any: ...
 def nject_now(*targets: t.Any, **dependencies: t.Any) -> t.Any:
     """Do what `nject` does without awaiting, by the current adapters; see `Adapters.nject_now`."""
-    return buvar_adapters.get().nject_now(*targets, **dependencies)
+    return _adapters().nject_now(*targets, **dependencies)
 
 
 def bind(target: Target[A], /, **dependencies: t.Any) -> bound.Bound[A]:
     """Return a coroutine function that does ``nject(target, name=…)`` by the current adapters; see `Adapters.bind`."""
-    return buvar_adapters.get().bind(target, **dependencies)
+    return _adapters().bind(target, **dependencies)
 
 
 def override(key: t.Any, fake: t.Any, *, name: t.Hashable = None) -> contextlib.AbstractContextManager[t.Any]:
     """Have *fake* taken wherever *key* is needed, by the current adapters, in a block; see `Adapters.override`."""
-    return buvar_adapters.get().override(key, fake, name=name)
+    return _adapters().override(key, fake, name=name)
