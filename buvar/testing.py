@@ -17,6 +17,7 @@ No fixture works unasked, and nothing that a test does not use is imported for i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import typing as t
@@ -120,9 +121,13 @@ def buvar_stage_loop(request: pytest.FixtureRequest) -> c.Iterator[asyncio.Abstr
 
 
 @pytest.fixture
-def buvar_stage(buvar_context: Components, buvar_stage_loop: asyncio.AbstractEventLoop) -> c.Iterator[plugin.Stage]:
+def buvar_stage(
+    request: pytest.FixtureRequest, buvar_context: Components, buvar_stage_loop: asyncio.AbstractEventLoop
+) -> c.Iterator[plugin.Stage]:
     """A stage on the loop of the test. It is torn down when the test is over, whatever came of it."""
     from buvar import plugin
+
+    _set_up_before(request, "buvar_override")  # which then holds until the stage is torn down
 
     class NoSignals(plugin.Signals):
         """The signals stay pytest's: Ctrl-C ends the run."""
@@ -161,6 +166,24 @@ def buvar_adapters_setup_contextvars() -> c.Iterator[None]:
 
 
 @pytest.fixture
+def buvar_override(request: pytest.FixtureRequest) -> c.Iterator[c.Callable[..., t.Any]]:
+    """``buvar_override(Key, fake, name=None)``: have *fake* injected for *Key* until the test is over; it returns *fake*.
+
+    It wins over components and adapters, before anything is built and after; see `di.override`. The last one is undone
+    first, when the stage has been torn down.
+    """
+    from buvar import di
+
+    _set_up_before(request, "buvar_adapters_setup_contextvars")
+    with contextlib.ExitStack() as overrides:
+
+        def override(key: t.Any, fake: R, name: t.Hashable = None) -> R:
+            return t.cast("R", overrides.enter_context(di.override(key, fake, name=name)))
+
+        yield override
+
+
+@pytest.fixture
 def reset_buvar_context() -> c.Iterator[None]:
     """A fresh current context for this test; afterwards the former one is back."""
     from buvar.components import Components
@@ -180,6 +203,12 @@ def reset_config_sections() -> c.Iterator[None]:
     config.Config.__buvar_config_sections__ = {}
     yield
     config.Config.__buvar_config_sections__ = former
+
+
+def _set_up_before(request: pytest.FixtureRequest, name: str) -> None:
+    """Set up the fixture *name* first, if the test asks for it, in whatever order it does."""
+    if name in request.fixturenames:
+        request.getfixturevalue(name)
 
 
 def _asyncio_plugin(config: pytest.Config) -> t.Any:

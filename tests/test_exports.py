@@ -16,8 +16,8 @@ EXPORTS = {
         StackingTaskFactory add buvar_context child current_context find get pop push run scope set_task_factory
     """,
     "buvar.di": """
-        Adapter AdapterError Adapters All Name ResolveError Root bind buvar_adapters check nject nject_now override
-        register require resolve scoped singleton transient
+        Adapter AdapterError Adapters All Graph Name ResolveError Root bind buvar_adapters check graph nject nject_now
+        override register require resolve scoped singleton transient
     """,
     "buvar.config": """
         Config ConfigError ConfigProblem ConfigSource ConversionError bool_var converter create_env_config
@@ -31,7 +31,7 @@ EXPORTS = {
     "buvar.fork": "Fork LoopFactory Socket Sockets stage",
     "buvar.plugins.bg": "Job Jobs OBEY_TIMEOUT Sync prepare",
     "buvar.testing": """
-        PLUGINS_MARK buvar_adapters_setup_contextvars buvar_config_source buvar_context buvar_load
+        PLUGINS_MARK buvar_adapters_setup_contextvars buvar_config_source buvar_context buvar_load buvar_override
         buvar_plugin_context buvar_stage buvar_stage_loop pytest_configure pytest_runtest_call pytest_runtest_setup
         reset_buvar_context reset_config_sections wrap_in_buvar_plugin_context
     """,

@@ -1,4 +1,7 @@
-"""The pytest plugin is tested from outside: each test runs pytest in a process and a folder of its own."""
+"""The pytest plugin is tested from outside: each test runs pytest in a process and a folder of its own.
+
+Where nothing but what a fixture does is in question, the test asks for that fixture itself.
+"""
 
 import importlib.metadata
 import os
@@ -6,8 +9,11 @@ import signal
 import subprocess
 import sys
 import textwrap
+import typing
 
 import pytest
+
+from buvar import context, di
 
 INI = """
 [pytest]
@@ -470,6 +476,87 @@ def test_functions_can_be_wrapped(inner):
             assert context.get(str, default=None) is None
         """
     ).assert_outcomes(passed=1)
+
+
+# -- overrides
+
+
+class Mailer:
+    pass
+
+
+class FakeMailer(Mailer):
+    pass
+
+
+class Shop:
+    def __init__(self, mailer: Mailer):
+        self.mailer = mailer
+
+
+async def prepare_shop():
+    di.register(Mailer)
+    di.singleton(Shop)
+
+
+@pytest.mark.parametrize("is_built", [False, True])
+async def test_an_override_wins(buvar_override, buvar_load, buvar_adapters_setup_contextvars, is_built):
+    """The fake is taken before anything is built and after, of adapters and components; the last one wins."""
+    if is_built:
+        await buvar_load(prepare_shop)
+        assert type((await di.nject(Shop)).mailer) is Mailer
+        context.add(Mailer())
+    fake = buvar_override(Mailer, FakeMailer())
+    if not is_built:
+        await buvar_load(prepare_shop)
+    assert (await di.nject(Shop)).mailer is fake
+    assert await di.nject(Mailer, mailer=Mailer()) is fake
+    last = buvar_override(Mailer, FakeMailer())
+    assert (await di.nject(Shop)).mailer is last is not fake
+
+
+async def test_an_override_may_be_for_one_name(buvar_override, buvar_load):
+    """With a name, the fake stands in for the component of that name alone."""
+    context.add(real := Mailer(), name="primary")
+    fake = buvar_override(Mailer, FakeMailer(), "replica")
+    Named = typing.Annotated[Mailer, di.Name("replica")]
+    assert await di.nject(Named) is fake
+    assert await di.nject(typing.Annotated[Mailer, di.Name("primary")]) is real
+
+
+def test_overrides_are_undone_in_any_case(inner):
+    """They hold until the stage is torn down, and are gone in the next test, also after a failure."""
+    result = inner(
+        """
+        import pytest
+        from buvar import di, plugin
+
+        @pytest.fixture
+        def faked(buvar_override):
+            buvar_override(str, "fake")
+
+        def real() -> str:
+            return "real"
+
+        async def prepare(teardown: plugin.Teardown):
+            async def told():
+                print("AT TEARDOWN", await di.nject(str))
+
+            di.register(real)
+            teardown.add(told)
+
+        @pytest.mark.buvar_plugins("test_inner")
+        async def test_fails(buvar_stage, faked):
+            assert await di.nject(str) == "real"
+
+        @pytest.mark.buvar_plugins("test_inner")
+        async def test_next():
+            assert await di.nject(str) == "real"
+        """,
+        "-s",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*AT TEARDOWN fake*", "*AT TEARDOWN real*"])
 
 
 # -- teardown

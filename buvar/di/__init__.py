@@ -12,6 +12,8 @@ from .adapter import Adapter as Adapter
 from .check import Root as Root
 from .check import check as check
 from .check import require as require
+from .graph import Graph as Graph
+from .graph import graph as graph
 from .markers import All as All
 from .markers import Name as Name
 from .registry import Adapters as Adapters

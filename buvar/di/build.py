@@ -14,7 +14,7 @@ import attrs
 
 from buvar import errors, scopes
 
-from . import explain, once, supply, typeform
+from . import decide, explain, once, supply, typeform
 from .supply import Collected, Component, Constant, Given, Level, Node
 
 if t.TYPE_CHECKING:
@@ -42,6 +42,9 @@ def accept_now(made: t.Any, adapter: Adapter) -> t.Any:
         if isinstance(made, types.CoroutineType):
             made.close()
             raise asynchronous(adapter)
+        if made is None and adapter.lifetime != "transient":
+            reason = f"it is {adapter.lifetime} and returned None; what is kept has to be something"
+            raise errors.AdapterError(adapter.implementation, reason, adapter.place)
         if not _fits(made, adapter.return_type):
             what = "None" if made is None else f"{made!r}, a {typeform.show(type(made))},"
             reason = f"it returned {what} and says that it returns {typeform.show(adapter.return_type)}"
@@ -72,6 +75,7 @@ class Build:
     given: c.Mapping[str, t.Any]
     #: who asks, where it is a function whose arguments are built
     function: t.Any = None
+    sync: bool = False
     maps: tuple[Maps, Maps, Maps] = attrs.field(init=False)
     _built: dict[Node, t.Any] = attrs.field(factory=dict, init=False)
 
@@ -81,39 +85,44 @@ class Build:
 
     async def run(self) -> list[t.Any]:
         """Build what is missing; return the objects that were asked for."""
-        for step in self.decision.steps.values():
+        for step in self._missing():
             if step.node.is_kept:
                 self._built[step.node] = await self.keep(step)
             elif step.node.level is Level.CALL:
                 self._built[step.node] = await self._call(step, self._built)
         return [self._value(origin, Level.CALL, self._built) for _, origin in self.decision.origins]
 
-    async def ensure(self, steps: c.Iterable[Step]) -> None:
-        """Build what the stage keeps of *steps*, and what the stage keeps for that."""
-        for step in steps:
+    def _missing(self) -> list[Step]:
+        """Return the steps that have to be taken; what is kept and there is taken as it is, and asks for nothing."""
+        needed: set[Node] = set()
+        waiting = list(decide.nodes_of(self.decision.origins))
+        while waiting:
+            node = waiting.pop()
+            if node in needed or node in self._built:
+                continue
+            if node.is_kept and (found := self._owner(node).get(self.decision.key(node))) is not None:
+                self._built[node] = found
+                continue
+            needed.add(node)
+            waiting += decide.nodes_of(self.decision.steps[node].origins)
+        return [step for node, step in self.decision.steps.items() if node in needed]
+
+    async def ensure(self) -> None:
+        """Build what the stage keeps of what is needed, and what the stage keeps for that."""
+        for step in self._missing():
             if step.node.level is Level.STAGE and step.node.is_kept:
                 self._built[step.node] = await self.keep(step)
 
     def refuse_awaiting(self) -> None:
         """Raise `ResolveError` for what is built asynchronously and is not there yet."""
-        for step in self.decision.steps.values():
-            node = step.node
-            if self._is_there(node) or not node.adapter.is_async:
-                continue
-            if node.is_kept or node.level is Level.CALL or self._has_open_owner(node):
-                raise asynchronous(node.adapter)
-
-    def _is_there(self, node: Node) -> bool:
-        return node.is_kept and self._owner(node).get(self.decision.key(node)) is not None
-
-    def _has_open_owner(self, node: Node) -> bool:
-        steps = (each for each in self.decision.steps.values() if each.node.is_kept and not self._is_there(each.node))
-        return any(node in {one.node for one in self.decision.private(each)} for each in steps)
+        for step in self._missing():
+            if step.node.adapter.is_async:
+                raise asynchronous(step.node.adapter)
 
     async def keep(self, step: Step) -> t.Any:
         """Return what the scope or the stage keeps of *step*; build it with all that is its own if need be."""
         create = functools.partial(self._create, step)
-        return await once.once(self._owner(step.node), self.decision.key(step.node), create)
+        return await once.once(self._owner(step.node), self.decision.key(step.node), create, sync=self.sync)
 
     async def _create(self, step: Step) -> t.Any:
         built = dict(self._built)
@@ -137,8 +146,10 @@ class Build:
         with self._noting(step):
             made = adapter.implementation(*args, **kwargs)
             if adapter.opens:
-                return await accept(await self._open(made, step.node), adapter)
-            return await accept(await made if adapter.kind == "coroutine" else made, adapter)
+                made = await self._open(made, step.node)
+            elif adapter.kind == "coroutine":
+                made = await made
+            return accept_now(made, adapter) if self.sync else await accept(made, adapter)
 
     async def _open(self, generator: t.Any, node: Node) -> t.Any:
         """Start a generator; have it finalised by the scope, or else by the stage, that its object belongs to."""

@@ -91,13 +91,18 @@ def check(registry: Registry, components: Components, roots: c.Iterable[Root] | 
         raise ExceptionGroup(f"the check of what is injected found {len(faults)} errors", list(faults.values()))
 
 
-def _faults_of(registry: Registry, components: Components, root: Root) -> c.Iterator[Exception]:
-    def needs() -> tuple[Parameter, ...]:
-        if isinstance(root.target, type) or not callable(root.target) or t.get_origin(root.target) is not None:
-            return (registry.index.need(root.target),)
-        return signature.parameters(root.target, {})
+def needs_of(registry: Registry, root: Root) -> tuple[Parameter, ...]:
+    """Return what *root* asks for: a type, or what the parameters of a function need.
 
-    yield from _faults(registry, components, root, needs, Level.CALL)
+    Raises `AdapterError` and `ResolveError` for annotations that mean nothing.
+    """
+    if isinstance(root.target, type) or not callable(root.target) or t.get_origin(root.target) is not None:
+        return (registry.index.need(root.target),)
+    return signature.parameters(root.target, {})
+
+
+def _faults_of(registry: Registry, components: Components, root: Root) -> c.Iterator[Exception]:
+    yield from _faults(registry, components, root, functools.partial(needs_of, registry, root), Level.CALL)
 
 
 def _faults(
@@ -114,7 +119,7 @@ def _faults(
         return
     for need in needs:  # one by one, so that one fault hides no other
         function = None if need.name is None else root.target
-        for fault in _faults_of_need(_offer(registry, components, root), need, level, function):
+        for fault in _faults_of_need(offer_for(registry, components, root), need, level, function):
             if root.place is not None:
                 fault.add_note(f"required at {root.place}")
             yield fault
@@ -145,7 +150,7 @@ def _parameters(adapter: Adapter) -> tuple[Parameter, ...]:
     return adapter.parameters
 
 
-def _offer(registry: Registry, components: Components, root: Root) -> supply.Supply:
+def offer_for(registry: Registry, components: Components, root: Root) -> supply.Supply:
     """Return what there will be when *root* is asked for."""
     there = components.push_scope() if root.scope else components.push()
     for kind in root.given:

@@ -26,7 +26,6 @@ from .supply import Collected, Constant, Level, Node, Origin
 if t.TYPE_CHECKING:
     import collections.abc as c
 
-    from .adapter import Adapter
     from .keys import Key
     from .signature import Parameter
 
@@ -176,16 +175,11 @@ class _Walker:
     def _choose(self, asker: Asker, level: Level) -> Walk[Origin | None]:
         for adapter in self._offer.candidates(asker[1]):
             node = supply.node_of(adapter, level)
-            if (fake := self._faked(adapter)) is not None:
+            if (fake := self._offer.faked(adapter)) is not None:
                 return fake
             if node in self._steps or (self._may_enter(node) and (yield node, asker)):
                 return node
         return None
-
-    def _faked(self, adapter: Adapter) -> Constant | None:
-        overrides = self._offer.overrides
-        override = overrides.find_type(adapter.return_type) if overrides else None
-        return None if override is None else Constant(override.fake, override)
 
     def _collect(self, asker: Asker, level: Level) -> Walk[Origin]:
         assert asker[1].collect is not None

@@ -65,6 +65,7 @@ class Index:
         index = Index()
         index._filed, index._by_key, index._by_family = dict(self._filed), dict(self._by_key), dict(self._by_family)
         index._generic, index._serial = self._generic, self._serial
+        index._bound = self._bound  # they are keys of what is kept
         for adapter in adapters:
             index._file(adapter, replace=replace)
         return index

@@ -28,3 +28,9 @@ class Substitute:
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
         self.pending = Mark(f"pending {adapter.label}")
+        self.stores: list[dict[t.Hashable, t.Any]] = []
+
+    def discard(self) -> None:
+        """Drop what was built with fakes."""
+        for store in self.stores:
+            store.pop(self, None)

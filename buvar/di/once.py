@@ -10,6 +10,7 @@ Tasks that would wait for each other are told so instead of waiting for ever.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 import typing as t
 
@@ -36,11 +37,18 @@ class Waiters:
     def __init__(self, builder: Builder) -> None:
         self.builder = builder
         self._futures: list[asyncio.Future[None]] = []
+        self._blocked: list[concurrent.futures.Future[None]] = []
 
     def join(self) -> asyncio.Future[None]:
         """Return a future for one more who waits."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._futures.append(future)
+        return future
+
+    def join_now(self) -> concurrent.futures.Future[None]:
+        """Return a future for one more who waits, in a thread without a loop."""
+        future: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._blocked.append(future)
         return future
 
     def wake(self, error: Exception | None) -> None:
@@ -49,9 +57,11 @@ class Waiters:
             loop = future.get_loop()
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_settle, future, error)
+        for blocked in self._blocked:
+            _settle(blocked, error)
 
 
-def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
+def _settle(future: asyncio.Future[None] | concurrent.futures.Future[None], error: Exception | None) -> None:
     if future.done():
         return
     if error is None:
@@ -72,7 +82,7 @@ def builder() -> Builder:
 def begin(scope: Scope, key: Key) -> bool:
     """Note that *key* is being built by us; False when somebody else is at it."""
     with _lock:
-        if key.pending in scope:
+        if key in scope or key.pending in scope:
             return False
         scope[key.pending] = builder()
         return True
@@ -108,11 +118,27 @@ async def wait(scope: Scope, key: Key) -> None:
 
 
 def wait_now(scope: Scope, key: Key) -> None:
-    """Tell that what is being built cannot be waited for where nothing can be awaited."""
-    if scope.get(key.pending) is not None:
-        raise errors.ResolveError(
-            key.adapter.return_type, "it is just being built by somebody else; use await di.nject(…) instead"
-        )
+    """Do what `wait` does in a thread in which no loop runs, where it blocks.
+
+    Raises `ResolveError` where a loop runs, since that must not be blocked.
+    """
+    with _lock:
+        pending = scope.get(key.pending)
+        if pending is None:
+            return
+        if type(pending) is not Waiters:
+            pending = scope[key.pending] = Waiters(pending)
+        me = builder()
+        _check(me, pending.builder, key)
+        if asyncio._get_running_loop() is not None:
+            reason = "it is just being built by somebody else; use await di.nject(…) instead"
+            raise errors.ResolveError(key.adapter.return_type, reason)
+        future = pending.join_now()
+        _waiting[me] = pending.builder
+    try:
+        future.result()
+    finally:
+        _waiting.pop(me, None)
 
 
 def _check(me: Builder, other: Builder, key: Key) -> None:
@@ -128,11 +154,17 @@ def _check(me: Builder, other: Builder, key: Key) -> None:
         each = _waiting.get(each)
 
 
-async def once(scope: Scope, key: Key, create: c.Callable[[], c.Awaitable[t.Any]]) -> t.Any:
-    """Return what *scope* keeps under *key*, or else the result of *create*, which then runs only once."""
+async def once(scope: Scope, key: Key, create: c.Callable[[], c.Awaitable[t.Any]], *, sync: bool = False) -> t.Any:
+    """Return what *scope* keeps under *key*, or else the result of *create*, which then runs only once.
+
+    With *sync* nothing is awaited, unless *create* does.
+    """
     while (found := scope.get(key)) is None:
         if not begin(scope, key):
-            await wait(scope, key)
+            if sync:
+                wait_now(scope, key)
+            else:
+                await wait(scope, key)
             continue
         try:
             found = scope[key] = await create()

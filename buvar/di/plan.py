@@ -190,7 +190,7 @@ class _Writer:
 
     def look(self, look: Probe | Fit, indent: int) -> None:
         if isinstance(look, Fit):
-            if not isinstance(look.tp, type) or hasattr(look.tp, "_is_protocol"):  # else the type of it says it all
+            if not look.by_type:
                 word = "not " if look.fits else ""
                 self.unless(f"{word}fits({self.arguments[look.name]}, {self.name('tp', look.tp)})")
             return
@@ -237,19 +237,46 @@ class _Writer:
     # what is kept by the scope
 
     def scope_section(self) -> None:
-        for step in self.decision.steps.values():
-            if self.is_scoped(step.node):
-                self.scoped(step)
+        steps = [step for step in self.decision.steps.values() if self.is_scoped(step.node)]
+        for step in steps:
+            self.variables[step.node] = f"s{len(self.variables)}"
+            self.write(1, f"{self.variables[step.node]} = kept.get({self.key(step.node)})")
+        missing_of = self.wanting(steps)
+        for step in steps:
+            self.scoped(step, missing_of[step.node])
 
-    def scoped(self, step: Step) -> None:
+    def wanting(self, steps: list[Step]) -> dict[Node, str]:
+        """Return when each of *steps* has to be built: it is not there, and nor is something that needs it.
+
+        That something else that is kept needs it, which is there, does not count.
+        """
+        found: dict[Node, str] = {}
+        askers: dict[Node, list[Node]] = {}
+        direct = set(decide.nodes_of(self.decision.origins))
+        for step in self.decision.steps.values():
+            if step.node.level is Level.CALL:
+                direct.update(decide.nodes_of(step.origins))
+        for step in steps:
+            for one in (step, *self.decision.private(step)):
+                for node in decide.nodes_of(one.origins):
+                    askers.setdefault(node, []).append(step.node)
+        for step in reversed(steps):
+            found[step.node] = f"{self.variables[step.node]} is None"
+            if step.node not in direct:
+                needed = f"n{len(self.lines)}"
+                asked = " or ".join(dict.fromkeys(found[node] for node in askers[step.node]))
+                self.write(1, f"{needed} = {found[step.node]} and ({asked})")
+                found[step.node] = needed
+        return found
+
+    def scoped(self, step: Step, condition: str) -> None:
         private = self.decision.private(step)
-        variable = self.variables[step.node] = f"s{len(self.variables)}"
+        variable = self.variables[step.node]
         key = self.key(step.node)
-        self.write(1, f"{variable} = kept.get({key})")
-        self.write(1, f"if {variable} is None:")
+        self.write(1, f"if {condition}:")
         outside = dict(self.components), dict(self.variables)
         steps = [*private, step]
-        if self.sync and any(one.node.adapter.is_async for one in steps):
+        if self.sync:
             self.again(2)
         else:
             for look in dict.fromkeys(look for one in steps for look in one.looks):
@@ -258,6 +285,7 @@ class _Writer:
             if any(self.may_wait(one.node.adapter) for one in steps):
                 self.alone(steps, key, variable)
             else:
+                self.await_others(key)
                 for one in private:
                     self.build(one, self.fresh(one.node), 2)
                 self.build(step, variable, 2)
@@ -266,14 +294,12 @@ class _Writer:
         self.components, self.variables = outside
 
     def may_wait(self, adapter: Adapter) -> bool:
-        return adapter.is_async or adapter.hides
+        # what has not built anything yet may turn out to hide a coroutine function
+        return adapter.is_async or adapter.hides or not (adapter.is_sure or adapter.accepted)
 
     def alone(self, steps: list[Step], key: str, variable: str) -> None:
         """Build while others wait; see `once`."""
-        pending = self.name("pending", self.names[key].pending)
-        self.write(2, f"if {pending} in kept:")
-        self.write(3, f"await wait(kept, {key})")
-        self.again(3)
+        pending = self.await_others(key)
         self.write(2, f"kept[{pending}] = current_task()")
         self.write(2, "try:")
         for one in steps[:-1]:
@@ -285,6 +311,13 @@ class _Writer:
         self.write(2, f"kept[{key}] = {variable}")
         self.write(2, f"if type(waiters := kept.pop({pending})) is Waiters:")
         self.write(3, "waiters.wake(None)")
+
+    def await_others(self, key: str) -> str:
+        pending = self.name("pending", self.names[key].pending)
+        self.write(2, f"if {pending} in kept:")
+        self.write(3, f"await wait(kept, {key})")
+        self.again(3)
+        return pending
 
     def fresh(self, node: Node) -> str:
         variable = self.variables[node] = f"v{len(self.lines)}"

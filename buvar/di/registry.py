@@ -133,6 +133,8 @@ class Adapters:
             with self._lock:
                 self.overrides.remove(override)
             self._forget()
+            self._resolver.restore(override)
+            self._resolver_now.restore(override)
 
     @t.overload
     def nject(self, target: Target[A], /, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, A]: ...

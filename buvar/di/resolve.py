@@ -53,6 +53,7 @@ class Variant:
     types: tuple[type, ...]
     has_scope: bool
     depends_on_scope: bool
+    era: object
     plan: plan.Plan | None = None
 
     def holds(self, components: Components, given: c.Mapping[str, t.Any]) -> bool:
@@ -108,12 +109,24 @@ class Resolver:
         if variant.plan is None:
             found = await run.run()
             return found[0] if len(targets) == 1 else tuple(found)
-        await run.ensure(variant.decision.steps.values())
-        self.plans[request] = variant.plan
+        await run.ensure()
+        self._install(request, variant)
         return await variant.plan(components, *given.values())
 
+    def _install(self, request: Request, variant: Variant) -> None:
+        assert variant.plan is not None
+        with self._lock:
+            if self._era is variant.era:  # else something changed meanwhile that it knows nothing of
+                self.plans[request] = variant.plan
+
     def resolve_now(
-        self, request: Request, targets: tuple[t.Any, ...], components: Components, given: dict[str, t.Any]
+        self,
+        request: Request,
+        targets: tuple[t.Any, ...],
+        components: Components,
+        given: dict[str, t.Any],
+        *,
+        by_plan: bool = True,
     ) -> t.Any:
         """Do what `resolve` does without awaiting. Raises `ResolveError` for what is built asynchronously."""
         variant = self._variant(request, components, given)
@@ -121,13 +134,13 @@ class Resolver:
             variant = self._decide(request, targets, components, given)
         elif variant.plan is None:
             self._compile(request, targets, variant, tuple(given))
-        run = build.Build(variant.decision, components, given)
+        run = build.Build(variant.decision, components, given, sync=True)
         run.refuse_awaiting()
-        if variant.plan is None:
+        if variant.plan is None or not by_plan:
             found = _finish(run.run())
             return found[0] if len(targets) == 1 else tuple(found)
-        _finish(run.ensure(variant.decision.steps.values()))
-        self.plans[request] = variant.plan
+        _finish(run.ensure())
+        self._install(request, variant)
         return variant.plan(components, *given.values())
 
     def _variant(self, request: Request, components: Components, given: c.Mapping[str, t.Any]) -> Variant | None:
@@ -146,7 +159,7 @@ class Resolver:
             step.node.adapter.lifetime == "scoped" or step.node.adapter.opens for step in decision.steps.values()
         )
         scoped |= any(isinstance(look, Probe) and look.level is Level.SCOPE for look in decision.looks)
-        variant = Variant(decision, tuple(map(type, given.values())), offer.has_scope, scoped)
+        variant = Variant(decision, tuple(map(type, given.values())), offer.has_scope, scoped, era)
         if request is not None and ever.watch(decision.never, self):
             with self._lock:
                 if self._era is era:
@@ -164,10 +177,16 @@ class Resolver:
             if reason := explain.why_not_kept(offer, step.node):
                 raise explain.step_failure(found, step, reason, function)
         if offer.overrides:
-            self._substitute(found)
+            self._substitute(found, offer)
         return found
 
-    def _substitute(self, decision: Decision) -> None:
+    def restore(self, override: Override) -> None:
+        """Forget what was built with the fake of *override*."""
+        with self._lock:
+            for key in [key for key in self._substitutes if override in key[1]]:
+                self._substitutes.pop(key).discard()
+
+    def _substitute(self, decision: Decision, offer: supply.Supply) -> None:
         """Have what is built with fakes kept apart from what is built without."""
         touched: dict[Node, frozenset[Override]] = {}
         for node, step in decision.steps.items():
@@ -180,6 +199,7 @@ class Resolver:
             if overrides and node.is_kept:
                 key = node.adapter, touched[node]
                 substitute = self._substitutes.setdefault(key, Substitute(node.adapter))
+                substitute.stores.append(offer.maps[node.level][0])
                 decision.substitutes[node] = substitute
 
     def _compile(self, request: Request, targets: tuple[t.Any, ...], variant: Variant, names: tuple[str, ...]) -> None:
@@ -187,7 +207,8 @@ class Resolver:
             return await self.resolve(request, targets, components, dict(zip(names, values, strict=True)))
 
         def again_now(components: Components, *values: t.Any) -> t.Any:
-            return self.resolve_now(request, targets, components, dict(zip(names, values, strict=True)))
+            given = dict(zip(names, values, strict=True))
+            return self.resolve_now(request, targets, components, given, by_plan=False)
 
         given = dict(zip(names, variant.types, strict=True))
         leave = again_now if self._sync else again

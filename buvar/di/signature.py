@@ -51,6 +51,9 @@ class Parameter:
         metadata: tuple[t.Any, ...] = ()
         if t.get_origin(tp) is t.Annotated:
             tp, metadata = tp.__origin__, tp.__metadata__
+        for member in typeform.members(tp):  # Annotated[Foo, Name("x")] | None
+            if t.get_origin(member) is t.Annotated:
+                metadata += member.__metadata__
         tp = typeform.substitute(tp, known) if known else tp
         for mark in metadata:
             if isinstance(mark, markers.Name):

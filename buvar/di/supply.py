@@ -105,6 +105,8 @@ class Fit(t.NamedTuple):
     name: str
     tp: t.Any
     fits: bool
+    #: whether all of that class would have the same answer
+    by_type: bool
 
 
 def get(maps: Maps, key: t.Hashable, default: t.Any = missing) -> t.Any:
@@ -175,7 +177,9 @@ class Supply:
 
     def _fits(self, name: str, tp: t.Any) -> bool:
         fits = typeform.fits(self.given[name], tp)
-        self.probes.append(Fit(name, tp, fits))
+        plain = isinstance(tp, type) and not getattr(tp, "_is_protocol", False)
+        by_type = plain and (tp in type(self.given[name]).__mro__) == fits
+        self.probes.append(Fit(name, tp, fits, by_type))
         return fits
 
     def _probe(self, level: Level, key: t.Hashable, name: t.Hashable) -> bool:
@@ -224,4 +228,11 @@ class Supply:
 
     def has(self, need: Parameter, level: Level) -> bool:
         """Say whether *need* can be met without an adapter."""
-        return need.collect is not None or need.default is not missing or self.find(need, level) is not None
+        if need.collect is not None or need.default is not missing or self.find(need, level) is not None:
+            return True
+        return bool(self.overrides) and any(self.faked(adapter) for adapter in self.candidates(need))
+
+    def faked(self, adapter: Adapter) -> Constant | None:
+        """Return what stands in for all that *adapter* builds."""
+        override = self.overrides.find_type(adapter.return_type) if self.overrides else None
+        return None if override is None else Constant(override.fake, override)
