@@ -148,12 +148,23 @@ class Home:
     """Whose code a stack is for, and where what it builds once is kept.
 
     *owner* is the plugin (None outside of plugins), *root* the dicts of the stack that singletons are kept in and built
-    from, *closer* what finalises them (None where nothing does).
+    from, *closer* what finalises them (None where nothing does). *base* are the dicts of the plugin's own stack: what a
+    stack has above them was pushed. *adapters* is the registry that code at home resolves by, if it has one of its
+    own, *outside* is the home of all, where this one has walls, and *hint* says more of a key that was not found.
     """
 
     owner: str | None
     root: Maps
     closer: Closer | None = None
+    base: Maps = attrs.field(default=attrs.Factory(lambda self: self.root, takes_self=True))
+    adapters: t.Any = None
+    outside: Home | None = None
+    hint: c.Callable[[t.Any], str | None] | None = None
+
+    def explain(self, key: t.Any) -> str:
+        """Return what is known of a key that was not found, as the end of a message."""
+        said = None if self.hint is None else self.hint(key)
+        return "" if said is None else f"; {said}"
 
 
 class Components:
@@ -246,7 +257,7 @@ class Components:
             if key in layer:
                 return layer[key]
         if default is missing:
-            raise ComponentLookupError(namespace, name, self.find(namespace))
+            raise ComponentLookupError(namespace, name, self.find(namespace), self.home.explain(namespace))
         return default
 
     @t.overload
@@ -291,6 +302,20 @@ class Components:
                 ever.note(key)
             pushed.maps[0][key] = item
         return pushed
+
+    def at(self, home: Home) -> Components:
+        """Return what was pushed on the stack of this home, scopes included, on that of another *home*."""
+        moved = _new(Components)
+        moved.home = home
+        moved.maps = self._pushed(self.maps) + home.base
+        if self.scope is None:
+            moved.scope = None
+        else:
+            moved.scope = moved.maps if self.scope is self.maps else self._pushed(self.scope) + home.base
+        return moved
+
+    def _pushed(self, maps: Maps) -> Maps:
+        return maps[: max(0, len(maps) - len(self.home.base))]
 
     def pop(self) -> Components:
         """Return the stack without its innermost layer (a fresh layer when there was but one)."""

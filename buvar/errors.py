@@ -127,19 +127,20 @@ def describe(key: object) -> str:
 class ComponentLookupError(BuvarError, LookupError):
     """No component is filed under this key and name.
 
-    Fields: *key*, *name*, *names* (the names under which the key does have components).
+    Fields: *key*, *name*, *names* (the names under which the key does have components), *hint* (what else is known).
     """
 
-    def __init__(self, key: object, name: object = None, names: c.Iterable[object] = ()) -> None:
+    def __init__(self, key: object, name: object = None, names: c.Iterable[object] = (), hint: str = "") -> None:
         super().__init__("Component not found", key, name)
         self.key = key
         self.name = name
         self.names = tuple(names)
+        self.hint = hint
 
     def __str__(self) -> str:
         wanted = describe(self.key) if self.name is None else f"{describe(self.key)} named {self.name!r}"
         if not self.names:
-            return f"no component {wanted} in the context; add one, or load the plugin that does"
+            return f"no component {wanted} in the context{self.hint or '; add one, or load the plugin that does'}"
         names = ", ".join("unnamed" if name is None else repr(name) for name in self.names)
         return f"no component {wanted} in the context; there is {names}"
 
@@ -171,6 +172,16 @@ class PluginError(UsageError, ValueError):
     def __init__(self, plugin: str, reason: str) -> None:
         super().__init__(f"{plugin} is not a plugin: {reason}")
         self.plugin = plugin
+        self.reason = reason
+
+
+class ExportError(UsageError, ValueError):
+    """A plugin exports what it cannot. Fields: *plugin*, *key*, *reason*."""
+
+    def __init__(self, plugin: str, key: object, reason: str) -> None:
+        super().__init__(f"{plugin} exports {describe(key)}: {reason}")
+        self.plugin = plugin
+        self.key = key
         self.reason = reason
 
 

@@ -27,7 +27,7 @@ EXPORTS = {
         LogConfig Merged StdioToLog level_number setup_logging stringify_dict_keys uncaught_exception
     """,
     "buvar.names": "fqdn resolve",
-    "buvar.plugin": "Cancel Loader Ready Signals Stage Teardown resolve_plugin_func run stage",
+    "buvar.plugin": "Cancel Loader Ready Signals Stage Teardown exports resolve_plugin_func run stage",
     "buvar.fork": "Fork LoopFactory Socket Sockets stage",
     "buvar.plugins.bg": "Job Jobs OBEY_TIMEOUT Sync prepare",
     "buvar.testing": """

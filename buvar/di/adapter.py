@@ -15,12 +15,15 @@ from buvar.components import Mark, missing
 
 from . import markers, signature, typeform
 
+if t.TYPE_CHECKING:
+    from .gate import Gate
+
 _NOTHING: t.Final = (t.Any, object, types.NoneType, t.Never, t.NoReturn)
 
 
-#: what calling an adapter gives: the object, a coroutine that returns it, a generator that yields it
-Kind: t.TypeAlias = t.Literal["plain", "coroutine", "generator", "async generator"]
-_ASYNC: t.Final = ("coroutine", "async generator")
+#: what calling it gives: the object, a coroutine that returns it, a generator that yields it; nobody calls a gate
+Kind: t.TypeAlias = t.Literal["plain", "coroutine", "generator", "async generator", "gate"]
+_ASYNC: t.Final = ("coroutine", "async generator", "gate")
 _YIELDING: t.Final = (c.Generator, c.Iterator, c.Iterable, c.AsyncGenerator, c.AsyncIterator, c.AsyncIterable)
 
 
@@ -39,6 +42,7 @@ class Adapter:
     owner: str | None = None
     family: type | None = None
     interface: t.Any = missing
+    gate: Gate | None = None
     known: dict[t.Any, t.Any] | None = attrs.field(default=None, repr=False)
     #: whether it turned out to be a plain function that returns coroutines
     hides: bool = attrs.field(default=False, init=False)
@@ -76,6 +80,11 @@ class Adapter:
             interface=interface,
             known=known,
         )
+
+    @classmethod
+    def through(cls, gate: Gate, return_type: t.Any, stands_for: t.Any, owner: str | None) -> Adapter:
+        """Return the adapter that gets *return_type* through *gate*; *stands_for* is told in messages."""
+        return cls(stands_for, return_type, "gate", owner=owner, gate=gate)
 
     def bound(self, cls: type) -> Adapter:
         """Return the adapter that builds *cls*, a subclass of the `family`, by the same classmethod."""
@@ -126,6 +135,8 @@ class Adapter:
     @functools.cached_property
     def parameters(self) -> tuple[signature.Parameter, ...]:
         """What it needs, read at first use: annotations may name what is defined later. Raises `AdapterError`."""
+        if self.gate is not None:
+            return ()
         known = _known(self.implementation) if self.known is None else self.known
         return signature.parameters(self.implementation, known)
 
@@ -142,6 +153,8 @@ class Adapter:
     @property
     def identity(self) -> tuple[t.Any, ...]:
         """What two registrations of one callable have in common; a bound method is a new object each time."""
+        if self.gate is not None:
+            return (self.gate,)
         found = self.implementation
         if isinstance(found, types.MethodType):
             return id(found.__self__), id(found.__func__), self.interface

@@ -116,7 +116,7 @@ class Build:
     def refuse_awaiting(self) -> None:
         """Raise `ResolveError` for what is built asynchronously and is not there yet."""
         for step in self._missing():
-            if step.node.adapter.is_async:
+            if step.node.adapter.is_async and step.node.adapter.gate is None:
                 raise asynchronous(step.node.adapter)
 
     async def keep(self, step: Step) -> t.Any:
@@ -143,6 +143,10 @@ class Build:
                 kwargs[t.cast("str", need.name)] = value
             else:
                 args.append(value)
+        if adapter.gate is not None:
+            if self.sync:
+                return adapter.gate.open_now(self.components, step.node.level)
+            return await adapter.gate.open(self.components, step.node.level)
         with self._noting(step):
             made = adapter.implementation(*args, **kwargs)
             if adapter.opens:

@@ -138,6 +138,9 @@ class _Walker:
 
     def _enter(self, node: Node, asker: Asker) -> Walk[bool]:
         """Decide where the arguments of *node* come from; False when something that it needs is not to be had."""
+        if not self._offer.leads(node):
+            self._failed.add(node)
+            return False
         mark = len(self._steps)
         self._open.add(node)
         before, self._offer.probes = self._offer.probes, []

@@ -186,7 +186,8 @@ class _Story:
                 f"what needs it is kept by {keeper}, which has none of its own: what the call has, or an inner layer, "
                 f"may end before {keeper} does; add it to the context of {keeper}"
             )
-        return f"no component and no adapter provides {_describe(need.form.tp)}{self._hint(need)}"
+        said = self.offer.components.home.explain(need.form.tp) or self._hint(need)
+        return f"no component and no adapter provides {_describe(need.form.tp)}{said}"
 
     def _hint(self, need: Parameter) -> str:
         names = {name for key in need.form.keys for name in self.offer.components.find(key)}

@@ -140,12 +140,19 @@ class _Drawing:
         except (errors.AdapterError, errors.ResolveError) as error:
             self._link(asker, need, None, "missing", str(error))
         else:
-            self._edge(asker, offer, need, level, decision, decision.origins[0][1])
+            self._edge(asker, offer, need, level, decision, decision.origins[0][1], function)
 
     def _edge(
-        self, asker: str, offer: supply.Supply, need: Parameter, level: Level, decision: Decision, origin: Origin
+        self,
+        asker: str,
+        offer: supply.Supply,
+        need: Parameter,
+        level: Level,
+        decision: Decision,
+        origin: Origin,
+        function: t.Any = None,
     ) -> None:
-        if why := _why_not_kept(offer, decision, (need, origin)):
+        if why := _why_not_kept(offer, decision, (need, origin), function):
             self._link(asker, need, None, "missing", why)
         elif isinstance(origin, Node):
             self._link(asker, need, self._adapter(origin.adapter), "adapter")
@@ -176,14 +183,16 @@ class _Drawing:
         return self._add(item, key, name, None, None).id
 
 
-def _why_not_kept(offer: supply.Supply, decision: Decision, asked: tuple[Parameter, Origin]) -> str | None:
+def _why_not_kept(
+    offer: supply.Supply, decision: Decision, asked: tuple[Parameter, Origin], function: t.Any
+) -> str | None:
     """Return why some of what is needed for one thing asked for cannot be kept where it has to be."""
     waiting = list(decide.nodes_of([asked]))
     seen = set(waiting)
     for node in waiting:  # it grows
         step = decision.steps[node]
         if reason := explain.why_not_kept(offer, node):
-            return str(explain.step_failure(decision, step, reason, None))
+            return str(explain.step_failure(decision, step, reason, function))
         waiting += [one for one in dict.fromkeys(decide.nodes_of(step.origins)) if one not in seen]
         seen.update(waiting)
     return None

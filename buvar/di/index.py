@@ -17,12 +17,11 @@ import attrs
 from buvar import errors
 
 from . import typeform
+from .adapter import Adapter
 from .signature import Parameter
 
 if t.TYPE_CHECKING:
     import collections.abc as c
-
-    from .adapter import Adapter
 
 
 @attrs.define(eq=False)
@@ -70,6 +69,19 @@ class Index:
             index._file(adapter, replace=replace)
         return index
 
+    def without(self, adapters: c.Collection[Adapter]) -> Index:
+        """Return an index that has not *adapters*."""
+        index = Index()
+        index._bound = self._bound
+        for filed in self._filed.values():
+            if filed.adapter not in adapters:
+                index._file(filed.adapter, replace=filed.replace)
+        return index
+
+    def filed(self) -> c.Iterator[tuple[Adapter, bool]]:
+        """Yield the adapters in order of registration, and whether each was to replace those before it."""
+        return ((filed.adapter, filed.replace) for filed in self._filed.values())
+
     def _file(self, adapter: Adapter, *, replace: bool) -> None:
         self._forget(self._filed.pop(adapter.identity, None))
         self._serial += 1
@@ -103,7 +115,9 @@ class Index:
         return self._forms.get(target) or self._forms.setdefault(target, typeform.Form.of(target))
 
     def need(self, target: t.Any) -> Parameter:
-        """Return what is asked for by type alone, with what stands beside the type in ``Annotated``."""
+        """Return what is asked for by type alone, with what stands beside the type in ``Annotated``; or an adapter."""
+        if isinstance(target, Adapter):
+            return Parameter(None, self.form(target.return_type), only=target)
         if t.get_origin(target) is not t.Annotated:
             return Parameter(None, self.form(target))
         try:

@@ -15,17 +15,14 @@ Schiffman, "Efficient implementation of the Smalltalk-80 system", 1984).
 from __future__ import annotations
 
 import asyncio
-import itertools
-import linecache
-import types
 import typing as t
-import weakref
 
 from buvar import errors, scopes
 from buvar.components import missing
 
 from . import build, decide, explain, once, typeform
 from .supply import Collected, Component, Constant, Fit, Given, Level, Node, Probe
+from .text import Text
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -37,7 +34,6 @@ if t.TYPE_CHECKING:
 Plan: t.TypeAlias = "c.Callable[..., t.Any]"
 AsyncPlan: t.TypeAlias = "c.Callable[..., c.Coroutine[t.Any, t.Any, t.Any]]"
 
-_numbers = itertools.count(1)
 _MAPS: t.Final = ("maps", "scope", "root")
 #: what all plans use
 _COMMON: t.Final = {
@@ -75,36 +71,26 @@ def compile_plan(
     return _Writer(decision, given, again, has_scope, sync).plan()
 
 
-class _Writer:
+class _Writer(Text):
     def __init__(
         self, decision: Decision, given: c.Mapping[str, type], again: t.Any, has_scope: bool, sync: bool
     ) -> None:
+        super().__init__({**_COMMON, "again": again, "note": self.note})
         self.decision = decision
         self.given = given
         self.has_scope = has_scope
         self.sync = sync
         self.awaits = "" if sync else "await "
-        self.names: dict[str, t.Any] = {**_COMMON, "again": again, "note": self.note}
-        self.lines: list[str] = []
         self.steps_by_line: dict[int, Step] = {}
         self.arguments = {name: f"k{number}" for number, name in enumerate(given)}
         #: where the objects of nodes stand; what a scope's object has for itself is known inside of its block only
         self.variables: dict[Node, str] = {}
         self.components: dict[tuple[Level, t.Hashable], str] = {}
 
-    # the text
-
-    def write(self, indent: int, line: str, step: Step | None = None) -> None:
-        self.lines.append("    " * indent + line)
-        if step is not None:
-            self.steps_by_line[len(self.lines)] = step
-
-    def name(self, hint: str, value: t.Any) -> str:
-        """Return the name under which the plan knows *value*."""
-        word = "".join(one if one.isascii() and one.isalnum() else "_" for one in hint)
-        name = f"{word.lstrip('0123456789')}_{len(self.names)}"
-        self.names[name] = value
-        return name
+    def step(self, indent: int, line: str, step: Step) -> None:
+        """Write a line that runs the code of *step*'s adapter."""
+        self.write(indent, line)
+        self.steps_by_line[len(self.lines)] = step
 
     def plan(self) -> Plan:
         title = ", ".join(typeform.show(need.form.tp) for need, _ in self.decision.origins)
@@ -124,16 +110,7 @@ class _Writer:
             self.write(1, "except Exception as error:")
             self.write(2, "note(error)")
             self.write(2, "raise")
-        return self.evaluate(title)
-
-    def evaluate(self, title: str) -> Plan:
-        text = "\n".join(self.lines) + "\n"
-        file = f"<buvar plan {next(_numbers)}: {title}>"
-        exec(compile(text, file, "exec"), self.names)  # noqa: S102 - to run generated code is what a plan is
-        plan = t.cast("types.FunctionType", self.names.pop("plan"))
-        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-        weakref.finalize(plan, linecache.cache.pop, file, None).atexit = False
-        return plan
+        return t.cast("Plan", self.evaluate(title))
 
     def note(self, error: Exception) -> None:
         """Tell on *error* which adapter raised it, and what that was building."""
@@ -333,6 +310,10 @@ class _Writer:
     def build(self, step: Step, variable: str, indent: int) -> None:
         """Write the call of an adapter."""
         adapter = step.node.adapter
+        if adapter.gate is not None:
+            call = f"{self.awaits}{self.name('gate', adapter.gate)}.{'open_now' if self.sync else 'open'}"
+            self.write(indent, f"{variable} = {call}(context, {self.name('level', step.node.level)})")
+            return
         function = self.name(adapter.label, adapter.implementation)
         parts = []
         for need, origin in step.origins:
@@ -344,7 +325,7 @@ class _Writer:
             return
         if adapter.kind == "coroutine":
             call = f"await {call}"
-        self.write(indent, f"{variable} = {call}", step)
+        self.step(indent, f"{variable} = {call}", step)
         self.check(step, variable, indent)
 
     def check(self, step: Step, variable: str, indent: int) -> None:
@@ -358,18 +339,18 @@ class _Writer:
         accept = "accept_now" if self.sync or adapter.kind != "plain" else "await accept"
         owner = self.name("adapter", adapter)
         self.write(indent, f"if {exact}type({variable}) not in {accepted}:")
-        self.write(indent + 1, f"{variable} = {accept}({variable}, {owner})", step)
+        self.step(indent + 1, f"{variable} = {accept}({variable}, {owner})", step)
 
     def open(self, step: Step, call: str, variable: str, indent: int) -> None:
         adapter = step.node.adapter
         owner = self.name("adapter", adapter)
         if not self.has_scope:
-            self.write(indent, f"{variable} = await open_in_stage(context, {call}, {owner})", step)
+            self.step(indent, f"{variable} = await open_in_stage(context, {call}, {owner})", step)
             self.check(step, variable, indent)
             return
-        self.write(indent, f"generator = {call}", step)
+        self.step(indent, f"generator = {call}", step)
         if adapter.kind == "generator":
-            self.write(indent, f"{variable} = start_now(generator, {owner})", step)
+            self.step(indent, f"{variable} = start_now(generator, {owner})", step)
             self.write(indent, f"if not keep(kept, generator, {owner}):")
             if self.sync:
                 self.write(indent + 1, f"over_now(generator, {owner})")
@@ -377,7 +358,7 @@ class _Writer:
                 self.write(indent + 1, f"await over(generator, {owner})")
         else:
             self.write(indent, "try:")
-            self.write(indent + 1, f"{variable} = await generator.__anext__()", step)
+            self.step(indent + 1, f"{variable} = await generator.__anext__()", step)
             self.write(indent, "except StopAsyncIteration:")
             self.write(indent + 1, f"raise yields_nothing({owner}) from None")
             self.write(indent, "exits = kept.get(EXITS)")

@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import threading
 import typing as t
+import weakref
 
 from buvar.components import missing
 from buvar.context import buvar_context
@@ -13,11 +14,14 @@ from buvar.context import buvar_context
 from . import bound, resolve
 from .adapter import Adapter
 from .bound import KEYWORDS
+from .gate import Gate
 from .index import Index
 from .override import Override, Overrides
 
 if t.TYPE_CHECKING:
     import collections.abc as c
+
+    from buvar.components import Components, Home
 
     from .markers import Lifetime
     from .plan import AsyncPlan
@@ -38,24 +42,103 @@ Target: t.TypeAlias = "type[A] | c.Callable[..., A]"
 class Adapters:
     """A registry of adapters. It can be listed: ``for adapter in adapters`` in order of registration."""
 
-    def __init__(self) -> None:
+    def __init__(self, parent: Adapters | None = None, home: Home | None = None) -> None:
+        """Make a registry, behind the walls of *home* one that goes on where *parent*, which is of all, ends."""
+        self._parent = parent
+        self._home = home
         self._index = Index()
+        self._filed: list[tuple[list[Adapter], bool]] = []
+        self._imported: list[Adapter] = []
+        self._gates: dict[Adapter, Adapter] = {}
+        self._below: Index | None = None
         self._waiting: list[tuple[list[Adapter], bool]] = []
         self._lock = threading.RLock()
         self._resolver = resolve.Resolver(self)
         self._resolver_now = resolve.Resolver(self, sync=True)
         self._plans: dict[t.Hashable, AsyncPlan] = self._resolver.plans
-        self.overrides = Overrides()
+        self._children: weakref.WeakSet[Adapters] = weakref.WeakSet()
+        self.overrides: Overrides = Overrides() if parent is None else parent.overrides
+        if parent is not None:
+            parent._children.add(self)
 
     @property
     def index(self) -> Index:
         """What is registered now; later registrations make another one."""
+        if self._parent is not None and self._below is not self._parent.index:
+            with self._lock:
+                self._index = self._above(self._parent)
+                self._waiting = []
         if self._waiting:
             with self._lock:
                 for adapters, replace in self._waiting:
                     self._index = self._index.plus(adapters, replace=replace)
                 self._waiting = []
         return self._index
+
+    def _above(self, parent: Adapters) -> Index:
+        """Return what *parent* has, what was imported and what was registered here, each preferred to those before."""
+        self._below = below = parent.index
+        index = Index()
+        for adapter, replace in below.filed():
+            index = index.plus([self._from_outside(adapter)], replace=replace)
+        index = index.plus(self._imported, replace=False)
+        for adapters, replace in self._filed:
+            index = index.plus(adapters, replace=replace)
+        return index
+
+    def _from_outside(self, adapter: Adapter) -> Adapter:
+        if adapter.lifetime == "transient" or self._home is None or self._home.outside is None:
+            return adapter
+        # what is kept for all is built from what all see
+        gate = self._gates.get(adapter)
+        if gate is None:
+            through = Gate(self._home.outside, adapter)
+            gate = Adapter.through(through, adapter.return_type, adapter.implementation, adapter.owner)
+            self._gates[adapter] = gate
+        return gate
+
+    def own(self) -> Index:
+        """Return what was registered and imported here, without what all have."""
+        index = Index().plus(self._imported, replace=False)
+        for adapters, replace in self._filed:
+            index = index.plus(adapters, replace=replace)
+        return index
+
+    def import_(self, adapter: Adapter) -> None:
+        """Take an adapter that leads to what another plugin exports; those registered here are preferred to it."""
+        with self._lock:
+            if self._parent is None:
+                self._waiting.append(([adapter], False))
+            else:
+                self._imported.append(adapter)
+                self._below = None
+        self._forget()
+
+    def withdraw(self, *adapters: Adapter) -> None:
+        """Take out again what was imported."""
+        with self._lock:
+            self._index = self.index.without(adapters)
+        self._forget()
+
+    async def enter(self, target: t.Any, components: Components) -> t.Any:
+        """Return *target*, a type or an adapter, as code of this registry's home would get it in *components*."""
+        tokens = buvar_context.set(components), buvar_adapters.set(self)
+        try:
+            if (plan := self._plans.get(target)) is not None:
+                return await plan(components)
+            return await self._resolver.resolve(target, (target,), components, {})
+        finally:
+            buvar_adapters.reset(tokens[1])
+            buvar_context.reset(tokens[0])
+
+    def enter_now(self, target: t.Any, components: Components) -> t.Any:
+        """Do what `enter` does without awaiting."""
+        tokens = buvar_context.set(components), buvar_adapters.set(self)
+        try:
+            return self._resolver_now.resolve_now((KEYWORDS, (target,), ()), (target,), components, {})
+        finally:
+            buvar_adapters.reset(tokens[1])
+            buvar_context.reset(tokens[0])
 
     def register(
         self, *implementations: c.Callable[..., t.Any], lifetime: Lifetime = "transient", replace: bool = False
@@ -72,11 +155,21 @@ class Adapters:
     def _add(self, adapters: list[Adapter], replace: bool) -> None:
         with self._lock:
             self._waiting.append((adapters, replace))
+            if self._parent is not None:
+                self._filed.append((adapters, replace))
         self._forget()
 
     def _forget(self) -> None:
         self._resolver.forget()
         self._resolver_now.forget()
+        for child in tuple(self._children):
+            child._forget()
+
+    def _restore(self, override: Override) -> None:
+        self._resolver.restore(override)
+        self._resolver_now.restore(override)
+        for child in tuple(self._children):
+            child._restore(override)
 
     def _register_as(self, lifetime: Lifetime, interface: t.Any, implementation: t.Any, replace: bool) -> t.Any:
         if implementation is missing:
@@ -124,17 +217,17 @@ class Adapters:
         thing is not used in the block either, but built anew, and is there again after it.
         """
         override = Override(self.index.form(key).tp, fake, name)
-        with self._lock:
+        root = self if self._parent is None else self._parent
+        with root._lock:
             self.overrides.add(override)
-        self._forget()
+        root._forget()
         try:
             yield fake
         finally:
-            with self._lock:
+            with root._lock:
                 self.overrides.remove(override)
-            self._forget()
-            self._resolver.restore(override)
-            self._resolver_now.restore(override)
+            root._forget()
+            root._restore(override)
 
     @t.overload
     def nject(self, target: Target[A], /, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, A]: ...
@@ -235,98 +328,3 @@ class Adapters:
 
 #: the adapters that are current; the default serves threads, which start with an empty ``contextvars.Context``
 buvar_adapters: contextvars.ContextVar[Adapters] = contextvars.ContextVar("buvar_adapters", default=Adapters())  # noqa: B039 - meant to be shared
-# bound once: to look the method up takes half of the time of a call
-_adapters: t.Final = buvar_adapters.get
-
-
-def register(*implementations: c.Callable[..., t.Any], lifetime: Lifetime = "transient", replace: bool = False) -> None:
-    """Register callables with the current adapters; see `Adapters.register`."""
-    _adapters().register(*implementations, lifetime=lifetime, replace=replace)
-
-
-@t.overload
-def transient(implementation: F, /, *, replace: bool = False) -> F: ...
-@t.overload
-def transient(interface: t.Any, implementation: F, /, *, replace: bool = False) -> F: ...
-def transient(interface: t.Any, implementation: t.Any = missing, /, *, replace: bool = False) -> t.Any:
-    """Register with the current adapters what lives for the call; see `Adapters.transient`."""
-    return _adapters().transient(interface, implementation, replace=replace)
-
-
-@t.overload
-def scoped(implementation: F, /, *, replace: bool = False) -> F: ...
-@t.overload
-def scoped(interface: t.Any, implementation: F, /, *, replace: bool = False) -> F: ...
-def scoped(interface: t.Any, implementation: t.Any = missing, /, *, replace: bool = False) -> t.Any:
-    """Register with the current adapters what is built once in each scope; see `Adapters.scoped`."""
-    return _adapters().scoped(interface, implementation, replace=replace)
-
-
-@t.overload
-def singleton(implementation: F, /, *, replace: bool = False) -> F: ...
-@t.overload
-def singleton(interface: t.Any, implementation: F, /, *, replace: bool = False) -> F: ...
-def singleton(interface: t.Any, implementation: t.Any = missing, /, *, replace: bool = False) -> t.Any:
-    """Register with the current adapters what is built once in each stage; see `Adapters.singleton`."""
-    return _adapters().singleton(interface, implementation, replace=replace)
-
-
-@t.overload
-def nject(target: Target[A], /, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, A]: ...
-@t.overload
-def nject(a: Target[A], b: Target[B], /, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, tuple[A, B]]: ...
-@t.overload
-def nject(
-    a: Target[A], b: Target[B], c: Target[C], /, **dependencies: t.Any
-) -> c.Coroutine[t.Any, t.Any, tuple[A, B, C]]: ...
-@t.overload
-def nject(
-    a: Target[A], b: Target[B], c: Target[C], d: Target[D], /, **dependencies: t.Any
-) -> c.Coroutine[t.Any, t.Any, tuple[A, B, C, D]]: ...
-@t.overload
-def nject(
-    a: Target[A], b: Target[B], c: Target[C], d: Target[D], e: Target[E], /, **dependencies: t.Any
-) -> c.Coroutine[t.Any, t.Any, tuple[A, B, C, D, E]]: ...
-@t.overload
-def nject(*targets: t.Any, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, t.Any]: ...
-def nject(target: t.Any = missing, /, *more: t.Any, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, t.Any]:
-    """Return an object of the type *target* by the current adapters, or a tuple of several; see `Adapters.nject`."""
-    try:  # the way of most requests, without another call
-        if not more:
-            if not dependencies:
-                return _adapters()._plans[target](_current())
-            return _adapters()._plans[KEYWORDS, target, tuple(dependencies)](_current(), *dependencies.values())
-    except (KeyError, TypeError):
-        pass
-    return _adapters().nject(target, *more, **dependencies)
-
-
-@t.overload
-def nject_now(target: Target[A], /, **dependencies: t.Any) -> A: ...
-@t.overload
-def nject_now(a: Target[A], b: Target[B], /, **dependencies: t.Any) -> tuple[A, B]: ...
-@t.overload
-def nject_now(a: Target[A], b: Target[B], c: Target[C], /, **dependencies: t.Any) -> tuple[A, B, C]: ...
-@t.overload
-def nject_now(
-    a: Target[A], b: Target[B], c: Target[C], d: Target[D], /, **dependencies: t.Any
-) -> tuple[A, B, C, D]: ...
-@t.overload
-def nject_now(
-    a: Target[A], b: Target[B], c: Target[C], d: Target[D], e: Target[E], /, **dependencies: t.Any
-) -> tuple[A, B, C, D, E]: ...
-@t.overload
-def nject_now(*targets: t.Any, **dependencies: t.Any) -> t.Any: ...
-def nject_now(*targets: t.Any, **dependencies: t.Any) -> t.Any:
-    """Do what `nject` does without awaiting, by the current adapters; see `Adapters.nject_now`."""
-    return _adapters().nject_now(*targets, **dependencies)
-
-
-def bind(target: Target[A], /, **dependencies: t.Any) -> bound.Bound[A]:
-    """Return a coroutine function that does ``nject(target, name=…)`` by the current adapters; see `Adapters.bind`."""
-    return _adapters().bind(target, **dependencies)
-
-
-def override(key: t.Any, fake: t.Any, *, name: t.Hashable = None) -> contextlib.AbstractContextManager[t.Any]:
-    """Have *fake* taken wherever *key* is needed, by the current adapters, in a block; see `Adapters.override`."""
-    return _adapters().override(key, fake, name=name)

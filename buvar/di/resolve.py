@@ -160,7 +160,7 @@ class Resolver:
         )
         scoped |= any(isinstance(look, Probe) and look.level is Level.SCOPE for look in decision.looks)
         variant = Variant(decision, tuple(map(type, given.values())), offer.has_scope, scoped, era)
-        if request is not None and ever.watch(decision.never, self):
+        if request is not None and not offer.unsure and ever.watch(decision.never, self):
             with self._lock:
                 if self._era is era:
                     variants = self._variants.setdefault(request, [])

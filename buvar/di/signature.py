@@ -43,6 +43,8 @@ class Parameter:
     collect: tuple[typeform.Form, type] | None = None
     keyword_only: bool = False
     metadata: tuple[t.Any, ...] = ()
+    #: the one adapter that may build it, where it was asked for by the adapter
+    only: t.Any = None
 
     @classmethod
     def of(cls, name: str | None, tp: t.Any, known: c.Mapping[t.Any, t.Any], **fields: t.Any) -> Parameter:

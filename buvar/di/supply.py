@@ -143,6 +143,9 @@ class Supply:
         self.has_scope = components.scope is not None
         self.closer: Closer | None = home.closer
         self.probes: list[Probe | Fit] = []
+        #: the gates that led here, and whether a decision rests on one of which nothing more is known
+        self.gates: frozenset[t.Any] = frozenset()
+        self.unsure = False
         #: the classes that no layer anywhere ever held anything under (with a name, or without), as far as was asked
         self.never: set[tuple[t.Hashable, bool]] = set()
         self._by_type = {base: name for name, item in given.items() for base in type(item).__mro__} if given else {}
@@ -151,6 +154,8 @@ class Supply:
         """Return where *need* can be taken from without building anything, None when it cannot."""
         if self.overrides and (override := self.overrides.find(need)) is not None:
             return Constant(override.fake, override)
+        if need.only is not None:
+            return None
         keys = need.form.keys
         given = need.name
         if level is Level.CALL and given is not None and given in self.given and self._fits(given, need.form.tp):
@@ -194,7 +199,16 @@ class Supply:
 
     def candidates(self, need: Parameter) -> tuple[Adapter, ...]:
         """Return the adapters that could build what is needed, the first choice first."""
+        if need.only is not None:
+            return (need.only,)
         return () if need.pick is not None else self.index.candidates(need.form)
+
+    def leads(self, node: Node) -> bool:
+        """Say whether a gate leads to something that can be built; what is behind it may change unseen."""
+        gate = node.adapter.gate
+        found = gate is None or gate.leads(self, node.level)
+        self.unsure = self.unsure or not found
+        return found
 
     def nodes(self, need: Parameter, level: Level) -> list[Node]:
         """Return the candidates for what something at *level* needs, at the levels at which they build for it."""
@@ -220,6 +234,9 @@ class Supply:
         while waiting:
             node = waiting.pop()
             if node in found or node in without:
+                continue
+            if not self.leads(node):
+                found[node] = [[]]
                 continue
             open_needs = [need for need in node.adapter.parameters if not self.has(need, node.level)]
             found[node] = [self.nodes(need, node.level) for need in open_needs]

@@ -15,6 +15,7 @@ import asyncio
 import collections.abc as c
 import contextlib
 import contextvars
+import functools
 import inspect
 import sys
 import time
@@ -26,7 +27,7 @@ import structlog
 
 from buvar import components, context, di, errors, names
 from buvar.di import resolve
-from buvar.staging import record, tasks
+from buvar.staging import exports, record, tasks
 
 if t.TYPE_CHECKING:
     from buvar.staging import teardown
@@ -66,15 +67,21 @@ def _prepare_of(module: types.ModuleType, function_name: str) -> t.Any:
 class Plugins:
     """All plugins of a stage, in the order in which they were first loaded.
 
-    *shared* is the layer that they share, *below* the layers under it. *circles* holds the path of each circle.
+    *shared* is the layer that they share, *below* the layers under it, *home* the home of all. *circles* holds the path
+    of each circle, *doors* what walled plugins export.
     """
 
     shared: components.Layer
     below: tuple[components.Layer, ...]
+    home: components.Home
     teardown: teardown.Teardown
     records: dict[record.Prepare, record.PluginRecord] = attrs.field(factory=dict, init=False)
     circles: list[tuple[str, ...]] = attrs.field(factory=list, init=False)
+    doors: exports.Doors = attrs.field(init=False)
     open: bool = attrs.field(default=True, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.doors = exports.Doors(exports.Shared(self.shared, self.home.adapters))
 
     def __iter__(self) -> c.Iterator[record.PluginRecord]:
         return iter(self.records.values())
@@ -101,23 +108,50 @@ class Plugins:
             plugin = self._start(prepare, loader)
         elif loader is not None and not plugin.prepared.done() and (path := plugin.waiting_for(loader)):
             circle = (loader.name, *(each.name for each in path))
+            if walled := next((each for each in (loader, *path) if each.walls is not None), None):
+                reason = (
+                    f"it has walls, and plugins load it in a circle, {' -> '.join(circle)}; load it from one side only"
+                )
+                raise errors.PluginError(walled.name, reason)
             self.circles.append(circle)
             log.warning("plugins load each other in a circle", path=" -> ".join(circle))
             return
         await plugin.join(loader)
+        if plugin.walls is not None and loader is not None:
+            self.doors.give(plugin.name, loader)
 
     def _start(self, prepare: record.Prepare, loader: record.PluginRecord | None) -> record.PluginRecord:
         if not self.open:
             raise errors.StageError(f"{names.fqdn(prepare)} is loaded too late: the stage runs; load it in a prepare")
         own = components.Layer()
-        home = components.Home(record.plugin_name(prepare), self.root, self.teardown)
-        plugin = record.PluginRecord(prepare, loader, components.Components(self.shared, own, *self.below, home=home))
+        plugin = self._record(prepare, loader, own)
         self.records[prepare] = plugin
         components.Components(own).add(Loader(self, plugin))
         scope = contextvars.copy_context()
         scope.run(context.buvar_context.set, plugin.components)
+        scope.run(di.buvar_adapters.set, plugin.components.home.adapters)
         plugin.task = asyncio.create_task(self._live(plugin), name=f"plugin {plugin.name}", context=scope)
         return plugin
+
+    def _record(
+        self, prepare: record.Prepare, loader: record.PluginRecord | None, own: components.Layer
+    ) -> record.PluginRecord:
+        name = record.plugin_name(prepare)
+        home = components.Home(name, self.root, self.teardown, adapters=self.home.adapters)
+        home.hint = functools.partial(self.doors.hint, name)
+        walls = None
+        layers = (self.shared, own, *self.below)
+        if (keys := exports.exported(prepare)) is not None:
+            home.outside = self.home
+            home.adapters = di.Adapters(self.home.adapters, home)
+            walls = exports.Walls(keys, home, home.adapters)
+            layers = (walls.private, walls.imported, own, self.shared, *self.below)
+            self.doors.add(name, walls)
+        stack = components.Components(*layers, home=home)
+        home.base = stack.maps
+        if walls is not None:
+            home.root = stack.maps
+        return record.PluginRecord(prepare, loader, stack, walls)
 
     async def _live(self, plugin: record.PluginRecord) -> None:
         """The life of a plugin: prepared, suspended until teardown if it wants to be, finished."""
@@ -126,6 +160,8 @@ class Plugins:
         resume = asyncio.Event()
         try:
             suspended = await _collect(plugin)
+            if plugin.walls is not None:
+                self.doors.close(plugin.name)
         except BaseException as error:  # whoever loads the plugin gets it, and if nobody does the stage will
             plugin.failed(error)
             return

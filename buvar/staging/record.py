@@ -13,7 +13,7 @@ import attrs
 
 from buvar import errors, names
 from buvar.components import Components, Entry
-from buvar.staging import tasks
+from buvar.staging import exports, tasks
 
 Prepare: t.TypeAlias = c.Callable[..., t.Any]
 Generator: t.TypeAlias = c.AsyncGenerator[t.Any, None]
@@ -32,12 +32,14 @@ class PluginRecord:
     """One plugin of a stage.
 
     *prepared* is done when its preparation is, with the error if it failed. *seconds* is how long that took, the loads
-    that it waited for included. *components* is the context that its code runs in.
+    that it waited for included. *components* is the context that its code runs in, *walls* what it has for itself
+    alone, None for an open plugin.
     """
 
     prepare: Prepare
     loader: PluginRecord | None
     components: Components
+    walls: exports.Walls | None = None
     name: str = attrs.field(init=False)
     prepared: asyncio.Future[None] = attrs.field(factory=lambda: asyncio.get_running_loop().create_future(), init=False)
     tasks: list[tasks.StageTask] = attrs.field(factory=list, init=False)

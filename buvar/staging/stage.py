@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import functools
 import time
 import typing as t
 
@@ -81,8 +82,9 @@ class Stage:
         self.ready = own.add(ready.Ready())
         self.signals = own.add(signals_class(self))
         self.context = own.push()
-        self.context.home = Home(None, self.context.maps, self.teardown)
-        self.plugins = loading.Plugins(self.context.stack[0], own.stack, self.teardown)
+        self.context.home = Home(None, self.context.maps, self.teardown, adapters=di.buvar_adapters.get())
+        self.plugins = loading.Plugins(self.context.stack[0], own.stack, self.context.home, self.teardown)
+        self.context.home.hint = functools.partial(self.plugins.doors.hint, None)
         self.loader = own.add(loading.Loader(self.plugins))
 
     @property
@@ -141,6 +143,7 @@ class Stage:
         try:
             self._complete(self._teardown())
         finally:
+            self.plugins.doors.shared.withdraw()
             self.signals.remove_signal_handlers()
             if self._owns_loop:
                 self._close_loop()
@@ -214,7 +217,19 @@ class Stage:
     async def _load_all(self, plugins: tuple[loading.PluginRef, ...]) -> None:
         await self.loader(*plugins)
         await self.plugins.settle()
-        di.check(di.buvar_adapters.get(), self.context)
+        self._check()
+
+    def _check(self) -> None:
+        """Look after what will be injected: for all, and behind the walls of each plugin that has some."""
+        faults: list[Exception] = []
+        views = [self.context, *(plugin.components for plugin in self.plugins if plugin.walls is not None)]
+        for view in views:
+            try:
+                di.check(view.home.adapters, view)
+            except ExceptionGroup as group:
+                faults += [each for each in group.exceptions if str(each) not in map(str, faults)]
+        if faults:
+            raise ExceptionGroup(f"the check of what is injected found {len(faults)} errors", faults)
 
     async def _abort(self, loads: asyncio.Future[None]) -> None:
         await self.plugins.abort()

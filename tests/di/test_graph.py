@@ -1,14 +1,18 @@
 """The injection graph: its nodes, where each need is met from, and the picture of it."""
 
 import collections.abc as c
+import contextlib
+import inspect
 import json
 import re
 import typing as t
 
 import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from buvar import Components, components, context, di, errors
+from buvar import Components, context, di, errors
 
 
 class Mailer: ...
@@ -77,6 +81,12 @@ def logging_mailer(inner: Mailer) -> Mailer: ...
 def handler(service: Service, session: Session) -> None: ...
 
 
+def builder_with(tp):
+    def build(session: tp) -> Left: ...
+
+    return build
+
+
 @pytest.fixture
 def adapters():
     return di.Adapters()
@@ -86,6 +96,15 @@ def adapters():
 def there():
     """Return a context that nothing was added to."""
     return Components()
+
+
+@contextlib.contextmanager
+def current(components):
+    token = context.buvar_context.set(components)
+    try:
+        yield
+    finally:
+        context.buvar_context.reset(token)
 
 
 def edges(graph):
@@ -110,8 +129,7 @@ def line(function):
 def test_an_adapter_is_told(adapters, there):
     """An adapter has its type, its callable, kind, lifetime, owner and place, in order of registration."""
     adapters.scoped(session)
-    with context.child(owner="shop.mail") if False else context.child():
-        adapters.singleton(Mailer, Smtp)
+    adapters.singleton(Mailer, Smtp)
     first, second = di.graph(adapters, there).adapters
     assert (first.id, first.type, first.description) == ("a1", "Session", f"{__name__}.Session")
     assert (first.label, first.kind, first.lifetime, first.owner) == ("session", "async generator", "scoped", None)
@@ -122,11 +140,8 @@ def test_an_adapter_is_told(adapters, there):
 
 def test_the_owner_of_an_adapter_is_told(adapters, there):
     """The plugin that registered an adapter owns it."""
-    token = context.buvar_context.set(Components(owner="shop.mail"))
-    try:
+    with current(Components(owner="shop.mail")):
         adapters.transient(Smtp)
-    finally:
-        context.buvar_context.reset(token)
     assert [one.owner for one in di.graph(adapters, there).adapters] == ["shop.mail"]
 
 
@@ -148,8 +163,7 @@ def test_a_component_is_told(adapters):
 def test_where_needs_are_met_from(adapters, there):
     """A component, an adapter, a default, and nothing are told apart."""
     there.add(Smtp())
-    adapters.register(Service, Clock, Report)
-    adapters.register(handler_like := lambda_with(Session))
+    adapters.register(Service, Clock, Report, builder_with(Session))
     found = edges(di.graph(adapters, there))
     assert found == {
         ("Service", "mailer"): [(f"{__name__}.Smtp:None", "component")],
@@ -158,13 +172,6 @@ def test_where_needs_are_met_from(adapters, there):
         ("Report", "service"): [("Service", "adapter")],
         ("build", "session"): [(None, "missing")],
     }
-    assert handler_like is not None
-
-
-def lambda_with(tp):
-    def build(session: tp) -> Left: ...
-
-    return build
 
 
 def test_a_named_component_is_found_by_the_name(adapters, there):
@@ -247,7 +254,7 @@ def test_a_singleton_has_nothing_scoped(adapters, there):
     assert found["pool", "session"] == found["Service", "mailer"] == [(None, "missing")]
     assert found["Service", "clock"] == [("Clock", "adapter")]
     assert "outlives each scope" in whys(graph)["session"]
-    assert whys(graph)["mailer"].startswith("Session <- pool(session): it is scoped")
+    assert whys(graph)["mailer"].startswith("Session <- pool(session) <- Service(mailer): it is scoped")
 
 
 def test_a_singleton_sees_what_the_stage_has(adapters, there):
@@ -255,7 +262,7 @@ def test_a_singleton_sees_what_the_stage_has(adapters, there):
     inner = there.push()
     inner.add(Clock())
     adapters.singleton(Service)
-    adapters.register(Smtp, lambda_with(Clock))
+    adapters.register(Smtp, builder_with(Clock))
     found = edges(di.graph(adapters, inner))
     assert found["Service", "clock"] == [(None, "missing")]
     assert found["build", "session"] == [(f"{__name__}.Clock:None", "component")]
@@ -264,7 +271,7 @@ def test_a_singleton_sees_what_the_stage_has(adapters, there):
 def test_something_scoped_is_there(adapters, there):
     """The graph is that of a request inside of a scope."""
     adapters.scoped(session)
-    adapters.register(lambda_with(Session))
+    adapters.register(builder_with(Session))
     assert edges(di.graph(adapters, there)) == {("build", "session"): [("session", "adapter")]}
 
 
@@ -308,13 +315,10 @@ def test_roots_are_nodes(adapters, there):
     """What is declared to be asked for has edges: a type one without a parameter, a function one for each."""
     there.add(Smtp())
     adapters.register(Service, Clock)
-    token = context.buvar_context.set(there)
-    try:
+    with current(there):
         di.require(Service, list[Clock])
         di.require(handler, given=[Session])
         di.require(session, scope=False)
-    finally:
-        context.buvar_context.reset(token)
     graph = di.graph(adapters, there)
     assert [(one.id, one.target, one.fault) for one in graph.roots] == [
         ("r1", "Service", None),
@@ -365,8 +369,9 @@ def test_it_is_plain_data(adapters, there):
     there.add(Smtp(), name=("a", 1))
     there.add(root := di.Root(Report, place=errors.Place("shop.py", 3)), name=root)
     adapters.register(Service, Report, Broken, session)
-    data = attrs.asdict(di.graph(adapters, there))
-    assert json.loads(json.dumps(data)) == json.loads(json.dumps(data, default=repr))
+    data = json.loads(json.dumps(attrs.asdict(di.graph(adapters, there))))
+    assert [len(data[name]) for name in ("adapters", "components", "roots", "edges")] == [4, 1, 1, 5]
+    assert data["adapters"][0]["place"]["file"] == __file__
     assert data["roots"][0]["place"] == {"file": "shop.py", "line": 3, "column": None}
     assert data["components"][0]["name"] == "('a', 1)"
 
@@ -394,14 +399,11 @@ def test_the_picture(adapters):
     there = Components(owner="shop:mail")
     there.add(Smtp(), "unused")
     there.add(Smtp(), Mailer, name="mailer")
-    token = context.buvar_context.set(there)
-    try:
+    with current(there):
         adapters.singleton(Service)
         adapters.scoped(session)
         adapters.register(Report, Broken)
         there.add(root := di.Root(handler), name=root)
-    finally:
-        context.buvar_context.reset(token)
     graph = di.graph(adapters, there)
     module = __name__
     assert graph.mermaid() == "\n".join([
@@ -436,21 +438,93 @@ def test_names_cannot_break_the_picture(adapters, there):
     there.add(Local(), name="local")
     there.add(1, hostile, name=hostile)
     adapters.register(local)
-    adapters.register(lambda_with(Local))
-    adapters.register(lambda_with(t.Annotated[int, di.Name("x")]))
+    adapters.register(builder_with(Local))
+    adapters.register(builder_with(t.Annotated[int, di.Name("x")]))
     graph = di.graph(adapters, there)
     lines = graph.mermaid().splitlines()
-    assert f'"dict[str, list[Mailer]] by lo cal<br/>transient"' in lines[1]
+    assert '"dict[str, list[Mailer]] by lo cal<br/>transient"' in lines[1]
     assert any("test_names_cannot_break_the_picture.#60;locals#62;.Local" in one for one in lines)
     label = r'"(?:[\w ,.()\'\[\]-]|#\d+;|<br/>)*"'
     node = rf"\w+(?:\[{label}\]|\(\[{label}\]\)|\{{\{{{label}\}}\}})(?::::\w+)?"
-    arrow = rf'\w+ (?:-->|-\.->)(?:\|{label}\|)? \w+'
+    arrow = rf"\w+ (?:-->|-\.->)(?:\|{label}\|)? \w+"
     assert [one for one in lines[1:-2] if not re.fullmatch(rf"  (?:{node}|{arrow})", one)] == []
 
 
-def test_the_name_of_the_mark_is_no_component(adapters, there):
-    """A component under a key that is a tuple is found as that key."""
-    there.add(Smtp(), (Mailer, "x"))
-    adapters.register(Service, Clock, Smtp)
-    assert edges(di.graph(adapters, there))["Service", "mailer"] == [("Smtp", "adapter")]
-    assert components.NAMED not in there
+def test_a_generator_that_nothing_finalises_is_missing(adapters):
+    """A singleton that is a generator is there in a stage, which closes it, and nowhere else."""
+
+    class Teardown:
+        def add(self, task): ...
+
+    adapters.singleton(session)
+    adapters.register(builder_with(Session))
+    assert edges(di.graph(adapters, Components())) == {("build", "session"): [(None, "missing")]}
+    staged = Components()
+    staged.home.closer = Teardown()
+    assert edges(di.graph(adapters, staged)) == {("build", "session"): [("session", "adapter")]}
+
+
+TYPES = [type(f"T{number}", (), {}) for number in range(5)]
+
+
+@attrs.frozen
+class Spec:
+    """An adapter: which type it builds, and what it needs, with a default or without."""
+
+    builds: int
+    needs: tuple[tuple[int, bool], ...]
+
+    def adapter(self, number):
+        def build(**needs): ...
+
+        build.__qualname__ = str(number)
+        kind = inspect.Parameter.KEYWORD_ONLY
+        needs = [
+            inspect.Parameter(
+                f"p{need}", kind, annotation=TYPES[need], default=None if default else inspect.Parameter.empty
+            )
+            for need, default in self.needs
+        ]
+        build.__signature__ = inspect.Signature(needs, return_annotation=TYPES[self.builds])
+        return build
+
+
+def can(found, there, number, way):
+    """Say whether adapter *number* can be called without any of those on the *way* to it."""
+    return number not in way and all(
+        default or need in there or any(can(found, there, one, way | {number}) for one in builders(found, need))
+        for need, default in found[number].needs
+    )
+
+
+def builders(found, need):
+    """Return the adapters for a type, the last registered first."""
+    return [number for number, spec in reversed(list(enumerate(found))) if spec.builds == need]
+
+
+def expected(found, there, number, need, default):
+    if need in there:
+        return f"{TYPES[need].__module__}.T{need}:None", "component"
+    for one in builders(found, need):
+        if can(found, there, one, {number}):
+            return str(one), "adapter"
+    return None, "default" if default else "missing"
+
+
+types = st.integers(0, len(TYPES) - 1)
+needs = st.lists(st.tuples(types, st.booleans()), max_size=2, unique_by=lambda one: one[0]).map(tuple)
+
+
+@given(st.lists(st.builds(Spec, types, needs), max_size=8), st.frozensets(types, max_size=2))
+@settings(deadline=None)
+def test_any_graph_is_told_as_it_is_built(found, there):
+    """Each need is met by a component, or the last adapter that can be called without who asks, or not at all."""
+    adapters, components = di.Adapters(), Components()
+    for number in sorted(there):
+        components.add(TYPES[number]())
+    adapters.register(*(spec.adapter(number) for number, spec in enumerate(found)))
+    assert edges(di.graph(adapters, components)) == {
+        (str(number), f"p{need}"): [expected(found, there, number, need, default)]
+        for number, spec in enumerate(found)
+        for need, default in spec.needs
+    }

@@ -1,0 +1,94 @@
+"""Gates: the way to what is built in another home.
+
+A gate stands among the adapters of one registry and is resolved by another one, in the context of the other one's home:
+so what a plugin exports is built from what that plugin sees, and what is kept is kept there. What was pushed on the
+stack of who asks, such as the scope of a request, is seen in both.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+import attrs
+
+from buvar.components import Components
+
+from . import decide, supply
+from .supply import Level
+
+if t.TYPE_CHECKING:
+    from buvar.components import Home
+
+    from .index import Index
+    from .override import Overrides
+
+
+class Enters(t.Protocol):
+    """The registry of a home, seen from the rooms that it stands on."""
+
+    overrides: Overrides
+
+    @property
+    def index(self) -> Index: ...
+
+    async def enter(self, target: t.Any, components: Components) -> t.Any: ...
+
+    def enter_now(self, target: t.Any, components: Components) -> t.Any: ...
+
+
+@attrs.frozen(eq=False)
+class Gate:
+    """The way to *target*, a type or an adapter, in another *home*, which has a registry."""
+
+    home: Home
+    target: t.Any
+
+    @property
+    def adapters(self) -> Enters:
+        """The registry that it leads to."""
+        return t.cast("Enters", self.home.adapters)
+
+    def view(self, components: Components, level: Level) -> Components:
+        """Return what is seen behind it by something that lives at *level* and is asked for in *components*."""
+        if level is Level.STAGE:
+            return at_root(self.home)
+        if level is Level.SCOPE and components.scope not in (None, components.maps):
+            components = in_scope(components)
+        return components.at(self.home)
+
+    def offer(self, offer: supply.Supply, level: Level) -> supply.Supply:
+        """Return what there is behind it, for a decision before it."""
+        view = self.view(offer.components, level)
+        behind = supply.Supply(self.adapters.index, view, {}, self.adapters.overrides)
+        behind.gates = offer.gates | {self}
+        return behind
+
+    def leads(self, offer: supply.Supply, level: Level) -> bool:
+        """Say whether what it leads to can be built, without going through it again."""
+        if self in offer.gates:
+            return False
+        behind = self.offer(offer, level)
+        return decide.decide(behind, (behind.index.need(self.target),)) is not None
+
+    async def open(self, components: Components, level: Level) -> t.Any:
+        """Return what is behind it."""
+        return await self.adapters.enter(self.target, self.view(components, level))
+
+    def open_now(self, components: Components, level: Level) -> t.Any:
+        """Return what is behind it, without awaiting."""
+        return self.adapters.enter_now(self.target, self.view(components, level))
+
+
+def at_root(home: Home) -> Components:
+    """Return the stack that the singletons of *home* are built from."""
+    components = Components(home=home)
+    components.maps = home.root
+    return components
+
+
+def in_scope(components: Components) -> Components:
+    """Return the stack that the innermost scope began with."""
+    found = Components(home=components.home)
+    assert components.scope is not None
+    found.maps = found.scope = components.scope
+    return found

@@ -1,0 +1,146 @@
+"""Walls: a plugin that says what it exports keeps all else to itself.
+
+``@exports(Users)`` on ``prepare`` makes the plugin a module with walls. It has a layer and a registry of its own; above
+those of all it sees its own things, and what the walled plugins export that it loads. What it exports goes to who loads
+it: to a walled plugin alone, or, by an open one, to all. An adapter that is exported is resolved at home.
+"""
+
+from __future__ import annotations
+
+import collections.abc as c
+import typing as t
+
+import attrs
+
+from buvar import components, di, errors
+from buvar.di.adapter import Adapter
+from buvar.di.gate import Gate
+
+if t.TYPE_CHECKING:
+    from buvar.staging.record import PluginRecord
+
+F = t.TypeVar("F", bound=c.Callable[..., t.Any])
+_MARK: t.Final = "__buvar_exports__"
+
+
+def exports(*keys: t.Hashable) -> c.Callable[[F], F]:
+    """Decorate ``prepare`` so that its plugin has walls: what it adds and registers is its own, except for *keys*.
+
+    A key is a type, or whatever a component is filed under; each has to be provided when the plugin is prepared, by
+    itself or by a walled plugin that it loads. Without keys the walls have no door.
+    """
+
+    def decorate(prepare: F) -> F:
+        setattr(prepare, _MARK, keys)
+        return prepare
+
+    if len(keys) == 1 and hasattr(keys[0], "__code__"):
+        raise TypeError("@exports takes what is exported; for walls without a door write @exports()")
+    return decorate
+
+
+def exported(prepare: c.Callable[..., t.Any]) -> tuple[t.Hashable, ...] | None:
+    """Return what a plugin exports, None where it has no walls."""
+    found: tuple[t.Hashable, ...] | None = getattr(prepare, _MARK, None)
+    return found
+
+
+@attrs.define(eq=False)
+class Walls:
+    """What a walled plugin has for itself: its *private* layer, the layer of what it *imported*, and its *adapters*."""
+
+    keys: tuple[t.Hashable, ...]
+    home: components.Home
+    adapters: di.Adapters
+    private: components.Layer = attrs.field(factory=components.Layer)
+    imported: components.Layer = attrs.field(factory=components.Layer)
+    #: which plugin each key comes from that was imported
+    origins: dict[t.Hashable, str] = attrs.field(factory=dict)
+
+    def components_of(self, key: t.Hashable) -> dict[t.Hashable, t.Any]:
+        """Return the components under *key* that are inside of the walls, by name."""
+        return components.Components(self.private, self.imported).find(key)
+
+    def builds(self, key: t.Hashable) -> bool:
+        """Say whether there are adapters for *key* inside of the walls."""
+        index = self.adapters.own()
+        return bool(index.candidates(index.form(key)))
+
+    def has(self, key: t.Hashable) -> bool:
+        """Say whether there is anything for *key* inside of the walls."""
+        return bool(self.components_of(key)) or self.builds(key)
+
+
+@attrs.define(eq=False)
+class Shared:
+    """What all see: a *layer* and a registry. What is exported to it is withdrawn when the stage ends."""
+
+    layer: components.Layer
+    adapters: di.Adapters
+    given: list[Adapter] = attrs.field(factory=list)
+    origins: dict[t.Hashable, str] = attrs.field(factory=dict)
+
+    def withdraw(self) -> None:
+        """Take out of the registry, which may outlive the stage, what leads to homes that do not."""
+        if self.given:
+            self.adapters.withdraw(*self.given)
+            self.given.clear()
+
+
+class Doors:
+    """Hands over what walled plugins export, and knows what stands behind which walls."""
+
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
+        self._walled: dict[str, Walls] = {}
+        self._origins: dict[t.Hashable, str] = {}
+        self._given: set[tuple[str, str | None]] = set()
+
+    def add(self, name: str, walls: Walls) -> None:
+        """Know a plugin that has walls."""
+        self._walled[name] = walls
+
+    def close(self, name: str) -> None:
+        """Look after what a plugin exports, now that it is prepared.
+
+        Raises `errors.ExportError` for what it does not provide, and for what another plugin exports.
+        """
+        walls = self._walled[name]
+        for key in walls.keys:
+            if not walls.has(key):
+                raise errors.ExportError(name, key, "it provides none; add one or register an adapter in prepare")
+            origin = walls.origins.get(key, name)
+            former = self._origins.setdefault(key, origin)
+            if former != origin:
+                raise errors.ExportError(name, key, f"{former} exports that too; export it from one of them only")
+
+    def give(self, name: str, loader: PluginRecord) -> None:
+        """Give what plugin *name* exports to *loader*."""
+        to = loader.walls or self.shared
+        receiver = None if loader.walls is None else loader.name
+        if (name, receiver) in self._given:
+            return
+        self._given.add((name, receiver))
+        walls = self._walled[name]
+        layer = to.imported if isinstance(to, Walls) else to.layer
+        stack = components.Components(layer, home=walls.home)
+        for key in walls.keys:
+            to.origins[key] = walls.origins.get(key, name)
+            for each, item in walls.components_of(key).items():
+                stack.add(item, key, name=each)
+            if walls.builds(key):
+                adapter = Adapter.through(
+                    Gate(walls.home, key), key, walls.adapters.lookup(key)[0].implementation, name
+                )
+                to.adapters.import_(adapter)
+                if isinstance(to, Shared):
+                    to.given.append(adapter)
+
+    def hint(self, asker: str | None, key: t.Any) -> str | None:
+        """Return behind which walls there is something for *key*, which *asker* (None: no plugin) did not find."""
+        others = {name: walls for name, walls in self._walled.items() if name != asker}
+        for name, walls in others.items():
+            if key in walls.keys:
+                return f"{name} exports it, {asker or 'the stage'} does not load {name}"
+        private = next((name for name, walls in others.items() if walls.has(key)), None)
+        return None if private is None else f"{errors.describe(key)} is private to {private}"
