@@ -127,7 +127,8 @@ def buvar_stage(
     """A stage on the loop of the test. It is torn down when the test is over, whatever came of it."""
     from buvar import plugin
 
-    _set_up_before(request, "buvar_override")  # which then holds until the stage is torn down
+    _set_up_before(request, "buvar_adapters_setup_contextvars")  # the stage has the adapters that are current now
+    _set_up_before(request, "buvar_override")  # what is overridden is so until the stage is torn down
 
     class NoSignals(plugin.Signals):
         """The signals stay pytest's: Ctrl-C ends the run."""
@@ -167,7 +168,7 @@ def buvar_adapters_setup_contextvars() -> c.Iterator[None]:
 
 @pytest.fixture
 def buvar_override(request: pytest.FixtureRequest) -> c.Iterator[c.Callable[..., t.Any]]:
-    """``buvar_override(Key, fake, name=None)``: have *fake* injected for *Key* until the test is over; it returns *fake*.
+    """``buvar_override(Key, fake, name=None)``: have *fake* injected for *Key* until the test is over; it returns it.
 
     It wins over components and adapters, before anything is built and after; see `di.override`. The last one is undone
     first, when the stage has been torn down.

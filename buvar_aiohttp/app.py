@@ -15,6 +15,7 @@ async def prepare_app() -> None:
     app = context.add(web.Application())
     # not a middleware: the first one costs each request more than the scope does
     object.__setattr__(app, "_make_handler", connections.serving(app._make_handler))
+    object.__setattr__(app.router, "add_resource", connections.homing(app.router.add_resource))
 
 
 async def prepare_client_session(teardown: plugin.Teardown) -> None:

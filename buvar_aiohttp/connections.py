@@ -7,11 +7,13 @@ plain functions, since a middleware, or one more coroutine around the handler, t
 
 from __future__ import annotations
 
+import functools
+import sys
 import typing as t
 
 from aiohttp import web
 
-from buvar import context
+from buvar import context, di, scopes
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -23,6 +25,9 @@ _UNMATCHED: t.Final = frozenset({web.HTTPNotFound, web.HTTPMethodNotAllowed})
 
 # redirects what no route matches to the same path with a slash at its end, or with fewer slashes in it, if that is one
 _normalize_path = web.normalize_path_middleware()
+
+
+_current: t.Final = context.buvar_context.get
 
 
 def scoped(handle: Handler) -> Handler:
@@ -39,7 +44,10 @@ def scoped(handle: Handler) -> Handler:
 
 
 class Connection(web.RequestHandler):
-    """A connection that redirects what no route matches, if a path that is spelt a little differently is one."""
+    """A connection that closes the scope of a request before the headers of the response leave.
+
+    It also redirects what no route matches, if a path that is spelt a little differently is one.
+    """
 
     __slots__ = ()
 
@@ -47,10 +55,29 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> c.Coroutine[t.Any, t.Any, tuple[web.StreamResponse, bool]]:
         """Answer *request* with *resp*, which is whatever the handler returned, or the HTTPException that it raised."""
+        if (scope := _current().scope) is not None and scopes.EXITS in scope[0]:
+            # it is called while the handler's error, if there was one, is handled
+            return self._finish_scope(scope[0], sys.exception(), request, resp, start_time)
         kind: type = resp.__class__
         if kind in _UNMATCHED and isinstance(request, web.Request):
             return self._finish_unmatched(request, resp, start_time)
         return web.RequestHandler.finish_response(self, request, resp, start_time)
+
+    async def _finish_scope(
+        self,
+        scope: scopes.Scope,
+        error: BaseException | None,
+        request: web.BaseRequest,
+        resp: web.StreamResponse,
+        start_time: float | None,
+    ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(error, web.HTTPException) and error.status < 400:
+            error = None  # a redirect is no failure
+        try:
+            await scopes.close(scope, "request", error, _stay, None)
+        except Exception as failure:  # so that what could not be committed is no success
+            resp = self.handle_error(request, 500, failure)
+        return await web.RequestHandler.finish_response(self, request, resp, start_time)
 
     async def _finish_unmatched(
         self, request: web.Request, resp: web.StreamResponse, start_time: float | None
@@ -62,6 +89,10 @@ class Connection(web.RequestHandler):
             except web.HTTPException as redirect:
                 resp = redirect
         return await web.RequestHandler.finish_response(self, request, resp, start_time)
+
+
+def _stay(_: object) -> None:
+    """Leave the scope current: the task of the request ends with it."""
 
 
 def _raise(error: web.HTTPException) -> Handler:
@@ -93,3 +124,39 @@ def serving(make: c.Callable[..., web.Server]) -> c.Callable[..., Server]:
         )
 
     return make_scoped
+
+
+def homing(add_resource: c.Callable[..., web.Resource]) -> c.Callable[..., web.Resource]:
+    """Return *add_resource*, so that a handler which a plugin with walls adds runs in the context of that plugin."""
+
+    @functools.wraps(add_resource)
+    def add(*args: t.Any, **kwargs: t.Any) -> web.Resource:
+        resource = add_resource(*args, **kwargs)
+        if "add_route" not in vars(resource):  # it is given out again for the same path
+            add_route = resource.add_route
+            object.__setattr__(
+                resource,
+                "add_route",
+                lambda method, handler, **options: add_route(method, homed(handler), **options),
+            )
+        return resource
+
+    return add
+
+
+def homed(handler: t.Any) -> t.Any:
+    """Return *handler* so that it sees what the plugin sees that adds it, and its request."""
+    home, adapters = _current().home, di.buvar_adapters.get()
+    if home.outside is None:
+        return handler
+
+    @functools.wraps(handler, updated=())
+    async def handle_at_home(request: web.Request) -> web.StreamResponse:
+        tokens = context.buvar_context.set(_current().at(home)), di.buvar_adapters.set(adapters)
+        try:
+            return t.cast("web.StreamResponse", await handler(request))
+        finally:
+            di.buvar_adapters.reset(tokens[1])
+            context.buvar_context.reset(tokens[0])
+
+    return handle_at_home

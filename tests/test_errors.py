@@ -22,6 +22,7 @@ EXAMPLES = [
     errors.ConversionError("an integer", "'x'"),
     errors.MissingFieldError("port"),
     errors.DottedNameError("a:"),
+    errors.ExportError("shop.users", int, "it provides none"),
 ]
 
 

@@ -519,8 +519,7 @@ async def test_an_override_may_be_for_one_name(buvar_override, buvar_load):
     """With a name, the fake stands in for the component of that name alone."""
     context.add(real := Mailer(), name="primary")
     fake = buvar_override(Mailer, FakeMailer(), "replica")
-    Named = typing.Annotated[Mailer, di.Name("replica")]
-    assert await di.nject(Named) is fake
+    assert await di.nject(typing.Annotated[Mailer, di.Name("replica")]) is fake
     assert await di.nject(typing.Annotated[Mailer, di.Name("primary")]) is real
 
 

@@ -15,9 +15,6 @@ from buvar.components import Mark, missing
 
 from . import markers, signature, typeform
 
-if t.TYPE_CHECKING:
-    from .gate import Gate
-
 _NOTHING: t.Final = (t.Any, object, types.NoneType, t.Never, t.NoReturn)
 
 
@@ -42,7 +39,8 @@ class Adapter:
     owner: str | None = None
     family: type | None = None
     interface: t.Any = missing
-    gate: Gate | None = None
+    #: a `gate.Gate`, for what is built in another home
+    gate: t.Any = None
     known: dict[t.Any, t.Any] | None = attrs.field(default=None, repr=False)
     #: whether it turned out to be a plain function that returns coroutines
     hides: bool = attrs.field(default=False, init=False)
@@ -82,7 +80,7 @@ class Adapter:
         )
 
     @classmethod
-    def through(cls, gate: Gate, return_type: t.Any, stands_for: t.Any, owner: str | None) -> Adapter:
+    def through(cls, gate: t.Any, return_type: t.Any, stands_for: t.Any, owner: str | None) -> Adapter:
         """Return the adapter that gets *return_type* through *gate*; *stands_for* is told in messages."""
         return cls(stands_for, return_type, "gate", owner=owner, gate=gate)
 

@@ -42,12 +42,12 @@ def accept_now(made: t.Any, adapter: Adapter) -> t.Any:
         if isinstance(made, types.CoroutineType):
             made.close()
             raise asynchronous(adapter)
-        if made is None and adapter.lifetime != "transient":
-            reason = f"it is {adapter.lifetime} and returned None; what is kept has to be something"
-            raise errors.AdapterError(adapter.implementation, reason, adapter.place)
         if not _fits(made, adapter.return_type):
             what = "None" if made is None else f"{made!r}, a {typeform.show(type(made))},"
             reason = f"it returned {what} and says that it returns {typeform.show(adapter.return_type)}"
+            raise errors.AdapterError(adapter.implementation, reason, adapter.place)
+        if made is None and adapter.lifetime != "transient":
+            reason = f"it is {adapter.lifetime} and returned None; what is kept has to be something"
             raise errors.AdapterError(adapter.implementation, reason, adapter.place)
         if typeform.plain(adapter.return_type) is not None:  # other types than these may depend on the value
             adapter.accepted.add(type(made))
@@ -158,6 +158,8 @@ class Build:
     async def _open(self, generator: t.Any, node: Node) -> t.Any:
         """Start a generator; have it finalised by the scope, or else by the stage, that its object belongs to."""
         if node.level is Level.STAGE or self.components.scope is None:
+            if self.sync:
+                return open_in_stage_now(self.components, generator, node.adapter)
             return await open_in_stage(self.components, generator, node.adapter)
         made = await scopes.start(generator, node.adapter)
         if not scopes.keep(self.maps[Level.SCOPE][0], generator, node.adapter):
@@ -201,6 +203,15 @@ async def open_in_stage(components: Components, generator: t.Any, adapter: Adapt
     closer = components.home.closer
     assert closer is not None, "checked when it was decided"
     return await closer.enter(scopes.Managed(generator, adapter))
+
+
+def open_in_stage_now(components: Components, generator: t.Any, adapter: Adapter) -> t.Any:
+    """Do what `open_in_stage` does for a synchronous generator, without awaiting."""
+    closer = components.home.closer
+    assert closer is not None, "checked when it was decided"
+    made = scopes.start_now(generator, adapter)
+    closer.add(functools.partial(scopes.finish_now, generator, adapter))
+    return made
 
 
 async def over(generator: t.Any, adapter: Adapter) -> t.NoReturn:

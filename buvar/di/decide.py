@@ -79,6 +79,8 @@ class Decision:
                 if node not in found and not node.is_kept:
                     found.add(node)
                     waiting.append(self.steps[node])
+        if not found:
+            return []
         return [each for node, each in self.steps.items() if node in found]
 
 
@@ -161,10 +163,10 @@ class _Walker:
     ) -> Walk[list[tuple[Parameter, Origin]] | None]:
         origins: list[tuple[Parameter, Origin]] = []
         for need in needs:
-            origin: Origin | None
-            if need.collect is not None:
+            origin: Origin | None = None
+            if need.collect is not None and (origin := self._offer.instead(need, level)) is None:
                 origin = yield from self._collect((asker, need), level)
-            else:
+            elif need.collect is None:
                 origin = self._offer.find(need, level)
             if origin is None:
                 origin = yield from self._choose((asker, need), level)

@@ -19,7 +19,9 @@ from .signature import Parameter
 from .supply import Collected, Component, Constant, Level, Node
 
 if t.TYPE_CHECKING:
-    from buvar.components import Components, Maps
+    import collections.abc as c
+
+    from buvar.components import Components, Entry, Maps
 
     from .adapter import Adapter
     from .decide import Decision
@@ -68,7 +70,7 @@ class _Drawing:
             if not isinstance(entry.item, Root):
                 self._add(entry.item, entry.key, entry.name, entry.owner, entry.place)
             elif entry.item not in roots:
-                roots[entry.item] = self._root(f"r{len(roots) + 1}", entry.item, entry.owner)
+                roots[entry.item] = self._root(f"r{len(roots) + 1}", entry.item, entry)
         for adapter in self._waiting:  # it grows
             self._ask(adapter)
         return Graph(tuple(self._adapters.values()), tuple(self._nodes), tuple(roots.values()), tuple(self._edges))
@@ -105,7 +107,7 @@ class _Drawing:
         self._filed.setdefault(id(item), []).append((node, keys, name))
         return node
 
-    def _root(self, identity: str, root: Root, owner: str | None) -> RootNode:
+    def _root(self, identity: str, root: Root, entry: Entry) -> RootNode:
         fault = None
         try:
             needs = needs_of(self._registry, root)
@@ -114,7 +116,7 @@ class _Drawing:
         for need in needs:
             function = None if need.name is None else root.target
             self._decide(identity, offer_for(self._registry, self._components, root), need, Level.CALL, function)
-        return RootNode(identity, str(root), owner, root.place, fault)
+        return RootNode(identity, str(root), entry.owner, root.place or entry.place, fault)
 
     def _ask(self, adapter: Adapter) -> None:
         """Add the edges of *adapter*: as it is decided as a whole, or one by one where it cannot be called."""
@@ -126,8 +128,9 @@ class _Drawing:
         except errors.AdapterError:  # of a candidate
             whole = None
         if whole is not None and node in whole.steps:
+            faults = _faults(offer, whole, None)
             for need, origin in whole.steps[node].origins:
-                self._edge(asker, offer, need, node.level, whole, origin)
+                self._edge(asker, need, origin, offer.maps[node.level], faults)
             return
         for need in adapter.parameters:
             self._decide(asker, offer, need, node.level, adapter.implementation)
@@ -140,26 +143,19 @@ class _Drawing:
         except (errors.AdapterError, errors.ResolveError) as error:
             self._link(asker, need, None, "missing", str(error))
         else:
-            self._edge(asker, offer, need, level, decision, decision.origins[0][1], function)
+            faults = _faults(offer, decision, function)
+            self._edge(asker, need, decision.origins[0][1], offer.maps[level], faults)
 
-    def _edge(
-        self,
-        asker: str,
-        offer: supply.Supply,
-        need: Parameter,
-        level: Level,
-        decision: Decision,
-        origin: Origin,
-        function: t.Any = None,
-    ) -> None:
-        if why := _why_not_kept(offer, decision, (need, origin), function):
-            self._link(asker, need, None, "missing", why)
+    def _edge(self, asker: str, need: Parameter, origin: Origin, maps: Maps, faults: c.Mapping[Node, str]) -> None:
+        """Add the edges of one need that was decided; *maps* are those of the level of who asks."""
+        if found := [faults[node] for node in decide.nodes_of([(need, origin)]) if node in faults]:
+            self._link(asker, need, None, "missing", found[0])
         elif isinstance(origin, Node):
             self._link(asker, need, self._adapter(origin.adapter), "adapter")
         elif isinstance(origin, Component):
-            self._link(asker, need, self._component(offer.maps[level], origin.key), "component")
+            self._link(asker, need, self._component(maps, origin.key), "component")
         elif isinstance(origin, Collected):
-            items = supply.collect(offer.maps[level], origin.key).items()
+            items = supply.collect(maps, origin.key).items()
             providers: list[str | None] = [self._component_of(item, origin.key, name) for name, item in items]
             providers += [self._adapter(node.adapter) for node in origin.nodes]
             for provider in providers or [None]:
@@ -183,19 +179,15 @@ class _Drawing:
         return self._add(item, key, name, None, None).id
 
 
-def _why_not_kept(
-    offer: supply.Supply, decision: Decision, asked: tuple[Parameter, Origin], function: t.Any
-) -> str | None:
-    """Return why some of what is needed for one thing asked for cannot be kept where it has to be."""
-    waiting = list(decide.nodes_of([asked]))
-    seen = set(waiting)
-    for node in waiting:  # it grows
-        step = decision.steps[node]
+def _faults(offer: supply.Supply, decision: Decision, function: t.Any) -> dict[Node, str]:
+    """Return the nodes that cannot be kept where they have to be, and those that need them, each with the reason."""
+    faults: dict[Node, str] = {}
+    for node, step in decision.steps.items():  # each after those that it needs
         if reason := explain.why_not_kept(offer, node):
-            return str(explain.step_failure(decision, step, reason, function))
-        waiting += [one for one in dict.fromkeys(decide.nodes_of(step.origins)) if one not in seen]
-        seen.update(waiting)
-    return None
+            faults[node] = str(explain.step_failure(decision, step, reason, function))
+        elif found := [faults[one] for one in decide.nodes_of(step.origins) if one in faults]:
+            faults[node] = found[0]
+    return faults
 
 
 def _describe(tp: t.Any) -> str:

@@ -48,6 +48,7 @@ _COMMON: t.Final = {
     "fits": typeform.fits,
     "keep": scopes.keep,
     "open_in_stage": build.open_in_stage,
+    "open_in_stage_now": build.open_in_stage_now,
     "over": build.over,
     "over_now": build.over_now,
     "start_now": scopes.start_now,
@@ -345,7 +346,8 @@ class _Writer(Text):
         adapter = step.node.adapter
         owner = self.name("adapter", adapter)
         if not self.has_scope:
-            self.step(indent, f"{variable} = await open_in_stage(context, {call}, {owner})", step)
+            opens = "open_in_stage_now" if self.sync else "await open_in_stage"
+            self.step(indent, f"{variable} = {opens}(context, {call}, {owner})", step)
             self.check(step, variable, indent)
             return
         self.step(indent, f"generator = {call}", step)

@@ -130,12 +130,12 @@ class Resolver:
     ) -> t.Any:
         """Do what `resolve` does without awaiting. Raises `ResolveError` for what is built asynchronously."""
         variant = self._variant(request, components, given)
-        if variant is None:
-            variant = self._decide(request, targets, components, given)
-        elif variant.plan is None:
-            self._compile(request, targets, variant, tuple(given))
+        known = variant is not None
+        variant = variant or self._decide(request, targets, components, given)
         run = build.Build(variant.decision, components, given, sync=True)
         run.refuse_awaiting()
+        if known and variant.plan is None:
+            self._compile(request, targets, variant, tuple(given))
         if variant.plan is None or not by_plan:
             found = _finish(run.run())
             return found[0] if len(targets) == 1 else tuple(found)

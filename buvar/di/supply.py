@@ -168,6 +168,18 @@ class Supply:
                     return Given(self._by_type[key])
         return None
 
+    def instead(self, need: Parameter, level: Level) -> Origin | None:
+        """Return what is taken instead of all that *need* would collect: the keyword of that name, or a fake."""
+        assert need.collect is not None
+        form, container = need.collect
+        override = self.overrides.find_type(form.tp) if self.overrides else None
+        if override is not None:
+            fakes: t.Any = {None: override.fake} if container is dict else container([override.fake])
+            return Constant(fakes, override)
+        if level is Level.CALL and need.name is not None and need.name in self.given:
+            return Given(need.name)
+        return None
+
     def _component(self, need: Parameter, level: Level) -> Component | None:
         name = need.name if need.pick is None else need.pick
         if name is not None:

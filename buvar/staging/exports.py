@@ -16,9 +16,6 @@ from buvar import components, di, errors
 from buvar.di.adapter import Adapter
 from buvar.di.gate import Gate
 
-if t.TYPE_CHECKING:
-    from buvar.staging.record import PluginRecord
-
 F = t.TypeVar("F", bound=c.Callable[..., t.Any])
 _MARK: t.Final = "__buvar_exports__"
 
@@ -87,6 +84,13 @@ class Shared:
             self.given.clear()
 
 
+class Loads(t.Protocol):
+    """Who loads: the record of a plugin, seen from the room that it stands on."""
+
+    name: str
+    walls: Walls | None
+
+
 class Doors:
     """Hands over what walled plugins export, and knows what stands behind which walls."""
 
@@ -114,7 +118,7 @@ class Doors:
             if former != origin:
                 raise errors.ExportError(name, key, f"{former} exports that too; export it from one of them only")
 
-    def give(self, name: str, loader: PluginRecord) -> None:
+    def give(self, name: str, loader: Loads) -> None:
         """Give what plugin *name* exports to *loader*."""
         to = loader.walls or self.shared
         receiver = None if loader.walls is None else loader.name

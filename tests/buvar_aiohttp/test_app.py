@@ -1,12 +1,13 @@
 """The application and the client session: components, each request a scope of its own."""
 
 import asyncio
+import collections.abc as c
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from buvar import context, plugin
+from buvar import context, di, plugin
 from buvar_aiohttp import AioHttpConfig, prepare_app, prepare_client_session
 
 
@@ -147,6 +148,87 @@ async def test_what_a_handler_does_not_find_is_not_redirected():
 
     async with Served(routes) as session, session.get("/a", allow_redirects=False) as response:
         assert response.status == 404
+
+
+class Session:
+    def __init__(self, request):
+        self.request, self.ended = request, None
+
+
+async def test_the_scope_of_a_request_is_closed_before_the_answer(caplog):
+    """What a request opened is finalised before its headers leave, with its error; where that fails it is a 500."""
+    ended = []
+
+    async def open_session(request: web.Request) -> c.AsyncIterator[Session]:
+        try:
+            yield Session(request)
+        except Exception as error:
+            ended.append(type(error).__name__)
+        else:
+            if "commit" in request.query:
+                raise RuntimeError("commit failed")
+            ended.append(request.path)
+
+    async def routes():
+        di.scoped(open_session)
+
+        async def handle(request):
+            session = await di.nject(Session)
+            assert session is await di.nject(Session)
+            assert session.request is request
+            kind = request.query.get("raise")
+            if kind:
+                raise {"found": web.HTTPFound("/"), "gone": web.HTTPGone(), "error": ValueError("no")}[kind]
+            return web.Response()
+
+        context.get(web.Application).router.add_get("/", handle)
+
+    async with Served(routes) as session:
+        for query, status in (
+            ("", 200),
+            ("commit", 500),
+            ("raise=found", 302),
+            ("raise=gone", 410),
+            ("raise=error", 500),
+        ):
+            async with session.get(f"/?{query}", allow_redirects=False) as response:
+                assert response.status == status
+                assert "commit" not in await response.text()
+    assert ended == ["/", "/", "HTTPGone", "ValueError"]
+    assert "commit failed" in caplog.text
+
+
+async def test_a_handler_of_a_walled_plugin_sees_what_its_plugin_sees():
+    """A route of a plugin with walls runs at home, in the scope of the request; those of others do not see inside."""
+
+    @plugin.exports()
+    async def walled():
+        context.add(Thing("private"))
+
+        async def handle(request):
+            assert context.get(web.Request) is request
+            return web.Response(text=(await di.nject(Thing)).number)
+
+        context.get(web.Application).add_routes([web.get("/in", handle)])
+
+        class View(web.View):
+            async def get(self):
+                return web.Response(text=context.get(Thing).number)
+
+        context.get(web.Application).router.add_view("/view", View)
+
+    async def routes(load: plugin.Loader):
+        await load(walled)
+
+        async def handle(request):
+            return web.Response(text=str(context.get(Thing, default=None)))
+
+        context.get(web.Application).router.add_get("/out", handle)
+
+    async with Served(routes) as session:
+        for path, text in (("/in", "private"), ("/out", "None"), ("/view", "private"), ("/in", "private")):
+            async with session.get(path) as response:
+                assert await response.text() == text
 
 
 async def test_middlewares_and_sub_applications_work(caplog):

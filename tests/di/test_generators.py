@@ -166,7 +166,8 @@ async def test_what_is_opened_in_a_child_lives_as_long_as_the_scope(adapters, di
 
 
 @pytest.mark.parametrize(
-    "error", [OwnError("no luck"), StopIteration(3), StopAsyncIteration(), asyncio.CancelledError(), KeyboardInterrupt()]
+    "error",
+    [OwnError("no luck"), StopIteration(3), StopAsyncIteration(), asyncio.CancelledError(), KeyboardInterrupt()],
 )
 @pytest.mark.parametrize("lifetime", ["transient", "scoped"])
 async def test_each_generator_sees_the_error_of_the_scope(adapters, diary, lifetime, error):
@@ -369,9 +370,7 @@ async def test_a_generator_that_yields_nothing_is_told(adapters, diary, kind, li
         return
         yield
 
-    adapters.register(
-        diary.engine, session if kind == "generator" else session_async, Users, lifetime=lifetime
-    )
+    adapters.register(diary.engine, session if kind == "generator" else session_async, Users, lifetime=lifetime)
     for _ in ROUNDS:
         async with context.scope("request"):
             with pytest.raises(di.AdapterError, match="it yielded nothing") as caught:

@@ -297,7 +297,7 @@ async def test_a_creator_that_fails_fails_all_who_wait(adapters, lifetime):
 
 @KEPT
 async def test_a_creator_that_asks_for_itself_is_told(adapters, lifetime):
-    """It is a circle that no declaration tells of; the error comes through, nothing hangs, and it can be tried again."""
+    """It is a circle that no declaration tells of; the error comes through, nothing hangs; it may be tried again."""
     asks = True
 
     async def make() -> Engine:
@@ -308,7 +308,7 @@ async def test_a_creator_that_asks_for_itself_is_told(adapters, lifetime):
     adapters.register(make, lifetime=lifetime)
     async with context.scope("request"):
         for _ in ROUNDS:
-            with pytest.raises(di.ResolveError, match="a circle: .*make is asked for while it is being built"):
+            with pytest.raises(di.ResolveError, match=r"a circle: .*make is asked for while it is being built"):
                 await soon(adapters.nject(Engine))
         asks = False
         assert await soon(adapters.nject(Engine)) is await adapters.nject(Engine)

@@ -310,7 +310,8 @@ def wrap(inner: Signup) -> Signup:
     [
         False,
         pytest.param(
-            True, marks=pytest.mark.xfail(strict=True, reason="the careful walk does not know what stands for an adapter")
+            True,
+            marks=pytest.mark.xfail(strict=True, reason="the careful walk does not know what stands for an adapter"),
         ),
     ],
 )

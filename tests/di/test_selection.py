@@ -102,7 +102,7 @@ async def test_a_missing_name_is_told_with_those_there_are(adapters, components)
     components.add(Engine(), name="primary")
     components.add(Engine(), name="archive")
     for _ in ROUNDS:
-        with pytest.raises(di.ResolveError, match="named 'replica'.*named 'archive', 'primary'") as caught:
+        with pytest.raises(di.ResolveError, match=r"named 'replica'.*named 'archive', 'primary'") as caught:
             await adapters.nject(Reports)
         assert caught.value.path == ("Engine", "Reports(engine)")
         with pytest.raises(di.ResolveError, match="named 'replica'"):
@@ -324,7 +324,7 @@ async def test_all_where_nothing_can_be_collected_is_an_error(adapters, tp):
 
     adapters.register(make)
     for _ in ROUNDS:
-        with pytest.raises(di.AdapterError, match="'checks': .* cannot collect; write Annotated"):
+        with pytest.raises(di.AdapterError, match=r"'checks': .* cannot collect; write Annotated"):
             await adapters.nject(Health)
         with pytest.raises(di.ResolveError, match="cannot collect"):
             await adapters.nject(t.Annotated[tp, di.All])
