@@ -171,10 +171,11 @@ class Api:
         return [{**attrs.asdict(link), "hits": hits[link.code]} for link in links]
 
 
+@plugin.exports()
 async def prepare(load: plugin.Loader) -> None:
-    """Add the routes to the application."""
+    """Add the routes to the application. What they work on is nobody else's business."""
     await load("buvar.config", "buvar_aiohttp", "buvar_aiohttp.json", ".problems", ".database", ".statistics")
     await context.get(database.Database).write(store.SCHEMA)
-    di.register(store.Links, Api)
+    di.register(store.Links, Api, lifetime="singleton")
     api = await di.nject(Api)
     context.get(aiohttp.web.Application).add_routes(api.routes())

@@ -16,7 +16,7 @@ import sqlite3
 import attrs
 import structlog
 
-from buvar import config, context, di, plugin
+from buvar import config, di, plugin
 from buvar.plugins import bg
 
 from . import database
@@ -100,11 +100,18 @@ class Hits:
             await asyncio.sleep(self._interval)
 
 
-async def prepare(load: plugin.Loader) -> c.AsyncIterator[None]:
-    """Add the `Hits`, and write the last of them at the end."""
-    await load("buvar.config", "buvar.plugins.bg", ".database")
-    await context.get(database.Database).write(SCHEMA)
-    di.register(Hits)
-    hits = context.add(await di.nject(Hits))
-    yield
+async def counting(
+    data: database.Database, jobs: bg.Jobs, cancel: plugin.Cancel, settings: StatisticsConfig
+) -> c.AsyncIterator[Hits]:
+    """Count the hits of this worker, and write the last of them at the end."""
+    await data.write(SCHEMA)
+    hits = Hits(data, jobs, cancel, settings)
+    yield hits
     await hits.flush()
+
+
+@plugin.exports(Hits)
+async def prepare(load: plugin.Loader) -> None:
+    """Give the `Hits` to who loads this."""
+    await load("buvar.config", "buvar.plugins.bg", ".database")
+    di.singleton(counting)

@@ -620,7 +620,6 @@ def test_a_generator_that_yields_nothing_in_a_stage_is_told(diary):
         assert run(prepare) is None
 
 
-@pytest.mark.xfail(strict=True, reason="a synchronous twin cannot await the stage's opening, and does not say so")
 @pytest.mark.parametrize("lifetime", ["transient", "singleton"])
 @pytest.mark.parametrize("before", [0, 3])
 def test_what_the_stage_finalises_and_the_synchronous_twin(diary, lifetime, before):

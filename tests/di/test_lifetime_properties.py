@@ -213,9 +213,9 @@ class Naive:
         if spec.opens:
             self.owner(level).open.append(found)
         assert len(found.parts) == len(spec.needs)
+        own = call if keeper is call else {}  # what is made for something that is kept is its own
         for need, part in zip(spec.needs, found.parts, strict=True):
-            # what is made for something that is kept is its own
-            self.compare(part, need, level, given, call if keeper is call else {})
+            self.compare(part, need, level, given, own)
 
 
 class Play:

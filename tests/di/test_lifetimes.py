@@ -526,7 +526,6 @@ class Config:
 class HttpConfig(Config): ...
 
 
-@pytest.mark.xfail(strict=True, reason="a new index binds a new adapter")
 @pytest.mark.parametrize("lifetime", ["scoped", "singleton"])
 async def test_a_classmethod_that_serves_subclasses_keeps_one_of_each(adapters, lifetime):
     """Each subclass has an object of its own, which stays when something else is registered."""
@@ -539,7 +538,6 @@ async def test_a_classmethod_that_serves_subclasses_keeps_one_of_each(adapters, 
             assert await adapters.nject(HttpConfig) is http
 
 
-@pytest.mark.xfail(strict=True, reason="what is there already is not taken before its parts are built")
 @pytest.mark.parametrize("lifetime", ["scoped", "singleton"])
 async def test_what_is_there_is_taken_though_its_parts_changed(adapters, lifetime):
     """Nothing is built for something that is there already."""

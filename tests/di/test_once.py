@@ -136,13 +136,7 @@ def test_many_first_requests_open_one_in_a_stage(adapters, kind):
     assert (maker.count, maker.closed) == (1, 1)
 
 
-@pytest.mark.parametrize(
-    "lifetime",
-    [
-        pytest.param("scoped", marks=pytest.mark.xfail(strict=True, reason="it is not known while the first one runs")),
-        "singleton",
-    ],
-)
+@pytest.mark.parametrize("lifetime", ["scoped", "singleton"])
 async def test_many_first_requests_to_what_hides_that_it_is_asynchronous(adapters, lifetime):
     """A plain function that returns coroutines builds once, too."""
     maker = Maker()
@@ -156,7 +150,6 @@ async def test_many_first_requests_to_what_hides_that_it_is_asynchronous(adapter
             assert maker.count <= before + 1
 
 
-@pytest.mark.xfail(strict=True, reason="a plan that has nothing to await does not look whether somebody builds already")
 async def test_what_is_being_built_in_another_way_is_waited_for(adapters):
     """A component that comes while something is built of an adapter does not have it built twice."""
     go_on = asyncio.Event()
@@ -193,24 +186,22 @@ async def test_what_is_being_built_in_another_way_is_waited_for(adapters):
 
 
 @KEPT
-@pytest.mark.xfail(strict=True, run=False, reason="what is None is taken for not being there: it is built for ever")
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
-async def test_none_is_kept_as_anything_else_is(adapters, kind, lifetime):
-    """An adapter that says that it may return None, and does, is called once."""
-    calls = []
+async def test_none_cannot_be_kept(adapters, kind, lifetime):
+    """An adapter that may return None, and does, is told so where what it builds has to be kept, each time."""
 
     def plain() -> t.Optional[Engine]:
-        calls.append(1)
+        return None
 
     async def coroutine() -> t.Optional[Engine]:
-        calls.append(1)
+        return None
 
     adapters.register(plain if kind == "plain" else coroutine, lifetime=lifetime)
-    for turn in ROUNDS:
+    for _ in ROUNDS:
         async with context.scope("request"):
             for _ in ROUNDS:
-                assert await adapters.nject(t.Optional[Engine]) is None
-            assert len(calls) == (turn + 1 if lifetime == "scoped" else 1)
+                with pytest.raises(di.AdapterError, match="returned None; what is kept has to be something"):
+                    await soon(adapters.nject(t.Optional[Engine]))
 
 
 @KEPT
@@ -331,13 +322,7 @@ async def test_a_creator_that_asks_for_what_needs_it_is_told(adapters, lifetime)
                 await soon(adapters.nject(Users))
 
 
-@pytest.mark.parametrize(
-    "lifetime",
-    [
-        pytest.param("scoped", marks=pytest.mark.xfail(strict=True, reason="a plan without await notes nobody")),
-        "singleton",
-    ],
-)
+@pytest.mark.parametrize("lifetime", ["scoped", "singleton"])
 async def test_a_plain_creator_that_asks_for_itself_is_told(adapters, lifetime):
     """The synchronous twin knows the circle, from the first time on, in new scopes too."""
 
@@ -422,7 +407,6 @@ def test_threads_resolve_and_register_at_once(impatient):
     assert in_threads(8, work) == [10] * 8
 
 
-@pytest.mark.xfail(strict=False, reason="a plan that was made before a registration may be kept after it")
 def test_threads_see_what_was_registered_last(impatient):
     """Once register has returned, the old adapter is not used any more, whatever other threads are resolving."""
     adapters = di.Adapters()
@@ -450,7 +434,6 @@ def test_threads_see_what_was_registered_last(impatient):
     assert in_threads(3, work) == [None] * 3
 
 
-@pytest.mark.xfail(strict=True, reason="where no loop runs nobody can wait for what another thread builds")
 def test_threads_that_ask_for_a_singleton_while_one_builds_it():
     """Without a loop they wait, or are told by a ResolveError; whoever gets one gets the same."""
     adapters = di.Adapters()
@@ -495,7 +478,6 @@ def test_threads_with_loops_wait_for_the_one_that_builds(impatient):
         assert len(built) == turn + 1
 
 
-@pytest.mark.xfail(strict=False, reason="who begins does not look again whether it is there by now")
 def test_threads_build_a_plain_singleton_once(impatient):
     """A creator that never waits is called once however the threads take turns."""
     for _ in range(150):

@@ -305,16 +305,7 @@ def wrap(inner: Signup) -> Signup:
     return Signup(inner.mailer)
 
 
-@pytest.mark.parametrize(
-    "wrapped",
-    [
-        False,
-        pytest.param(
-            True,
-            marks=pytest.mark.xfail(strict=True, reason="the careful walk does not know what stands for an adapter"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("wrapped", [False, True])
 async def test_of_an_adapter_that_lacks_something(adapters, wrapped):
     """What the overridden adapter would have needed is not asked for, also where adapters wrap each other."""
     adapters.register(Needy, Signup, *([wrap] if wrapped else []))
@@ -386,7 +377,6 @@ async def test_arguments_of_functions_are_overridden(adapters):
     assert (await di.resolve.arguments(adapters, prepare))["session"].engine.url == "real"
 
 
-@pytest.mark.xfail(strict=True, reason="a plan of the block may be kept by a request that ends after it")
 async def test_a_request_that_outlasts_the_block_leaves_nothing_of_it(adapters):
     """A request that began in the block and ends after it does not make others get the fake."""
     go_on = asyncio.Event()
@@ -409,7 +399,6 @@ async def test_a_request_that_outlasts_the_block_leaves_nothing_of_it(adapters):
         assert (await adapters.nject(Session)).engine.url == "real"
 
 
-@pytest.mark.xfail(strict=True, reason="what was built with a fake, and the fake, are kept as long as the adapters")
 @pytest.mark.parametrize("lifetime", ["scoped", "singleton"])
 async def test_a_fake_is_not_kept_after_the_block(adapters, lifetime):
     """When the block and the scope are over nothing holds the fake any more, nor what was made of it."""

@@ -163,7 +163,6 @@ async def test_what_is_kept_picks_by_name_where_it_is_kept(adapters, components,
                 assert (await adapters.nject(Reports)).engine is outer
 
 
-@pytest.mark.xfail(strict=True, reason="what stands beside a member of a union is not read")
 async def test_a_name_inside_of_an_optional_counts(adapters, components):
     """``Annotated[Engine, Name(…)] | None`` picks by name, or is refused, but is not taken for any engine."""
 
@@ -301,7 +300,6 @@ async def test_all_for_what_is_kept(adapters, components, lifetime):
                 assert (await adapters.nject(Health)).checks == [outer]
 
 
-@pytest.mark.xfail(strict=True, reason="what is given under the name of a collecting parameter is ignored")
 async def test_a_keyword_dependency_of_the_name_is_the_collection(adapters, components):
     """Who gives what is to be collected by name has it taken."""
     components.add(Check())

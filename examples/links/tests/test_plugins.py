@@ -28,7 +28,7 @@ async def test_a_short_url_begins_as_configured(buvar_aiohttp_client):
 @pytest.mark.buvar_plugins("examples.links")
 async def test_a_taken_code_is_not_given_again():
     """A code that is taken is passed over, and the link that has it stays as it is."""
-    kept = await di.nject(store.Links)
+    kept = store.Links(context.get(database.Database))
     await kept.add("https://one.example", ["same"])
     other = await kept.add("https://other.example", ["same", "same", "free"])
     assert (other.code, (await kept.get("same")).url) == ("free", "https://one.example")
@@ -39,7 +39,7 @@ async def test_a_taken_code_is_not_given_again():
 @pytest.mark.buvar_plugins("examples.links")
 async def test_hits_are_written_by_a_job():
     """A hit is written in the background, without anybody asking for it."""
-    hits = context.get(statistics.Hits)
+    hits = await di.nject(statistics.Hits)
     hits.count("code")
     for _ in range(200):
         rows = await context.get(database.Database).read("SELECT code, count FROM hits")
@@ -52,7 +52,7 @@ async def test_hits_are_written_by_a_job():
 @pytest.mark.buvar_plugins("examples.links")
 async def test_hits_that_cannot_be_written_are_kept():
     """When a write fails, its hits are not lost, but part of the next one."""
-    data, hits = context.get(database.Database), context.get(statistics.Hits)
+    data, hits = context.get(database.Database), await di.nject(statistics.Hits)
     hits.count("code")
     await data.write("ALTER TABLE hits RENAME TO elsewhere")
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
