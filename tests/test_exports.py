@@ -17,7 +17,7 @@ EXPORTS = {
     """,
     "buvar.di": """
         Adapter AdapterError Adapters All Graph Name ResolveError Root bind buvar_adapters check graph nject nject_now
-        override register require resolve scoped singleton transient
+        override register require resolve roots scoped singleton transient
     """,
     "buvar.config": """
         Config ConfigError ConfigProblem ConfigSource ConversionError bool_var converter create_env_config

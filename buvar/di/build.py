@@ -43,7 +43,7 @@ def accept_now(made: t.Any, adapter: Adapter) -> t.Any:
             made.close()
             raise asynchronous(adapter)
         if not _fits(made, adapter.return_type):
-            what = "None" if made is None else f"{made!r}, a {typeform.show(type(made))},"
+            what = "None" if made is None else f"{made!r}, of the type {typeform.show(type(made))},"
             reason = f"it returned {what} and says that it returns {typeform.show(adapter.return_type)}"
             raise errors.AdapterError(adapter.implementation, reason, adapter.place)
         if made is None and adapter.lifetime != "transient":
@@ -76,6 +76,8 @@ class Build:
     #: who asks, where it is a function whose arguments are built
     function: t.Any = None
     sync: bool = False
+    #: the gates that led here
+    way: frozenset[t.Any] = frozenset()
     maps: tuple[Maps, Maps, Maps] = attrs.field(init=False)
     _built: dict[Node, t.Any] = attrs.field(factory=dict, init=False)
 
@@ -145,8 +147,8 @@ class Build:
                 args.append(value)
         if adapter.gate is not None:
             if self.sync:
-                return adapter.gate.open_now(self.components, step.node.level)
-            return await adapter.gate.open(self.components, step.node.level)
+                return adapter.gate.open_now(self.components, step.node.level, self.way)
+            return await adapter.gate.open(self.components, step.node.level, self.way)
         with self._noting(step):
             made = adapter.implementation(*args, **kwargs)
             if adapter.opens:

@@ -71,13 +71,18 @@ def require(*targets: t.Any, given: t.Iterable[type] = (), scope: bool = True) -
         context.add(root, name=root)
 
 
-def check(registry: Registry, components: Components, roots: c.Iterable[Root] | None = None) -> None:
-    """Look after *roots* (those declared in *components*, if None are given) and after all singletons of *registry*.
+def roots(components: Components) -> list[Root]:
+    """Return what was declared with `require` in *components*."""
+    return list(components.find(Root).values())
+
+
+def check(registry: Registry, components: Components, required: c.Iterable[Root] | None = None) -> None:
+    """Look after *required* (what was declared in *components*, if it is None) and after all singletons of *registry*.
 
     Raises an ExceptionGroup of `ResolveError` and `AdapterError`: what is missing, what needs itself, what outlives
     what it needs, and for what there are several candidates with none to be preferred.
     """
-    found = components.find(Root).values() if roots is None else roots
+    found = roots(components) if required is None else required
     faults: dict[str, Exception] = {}
     for root in dict.fromkeys(found):
         for fault in _faults_of(registry, components, root):

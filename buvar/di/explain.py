@@ -45,6 +45,11 @@ def failures(
 def why_not_kept(offer: supply.Supply, node: Node) -> str | None:
     """Return why what *node* builds cannot be kept where it has to be, None when it can."""
     adapter, level = node
+    if adapter.gate is not None:
+        behind = adapter.gate.offer(offer, level)
+        found = None if adapter.gate in offer.gates else adapter.gate.decide(behind, level)
+        steps = () if found is None else found.steps
+        return next((reason for each in steps if (reason := why_not_kept(behind, each))), None)
     if adapter.lifetime == "scoped":
         if level is Level.STAGE:
             return "it is scoped, and what needs it is a singleton, which outlives each scope; make that one scoped too"
@@ -116,6 +121,8 @@ class _Story:
             node = candidates[0]
             if node in way:
                 return self._circle(node, need, steps, way)
+            if node.adapter.gate is not None:
+                return self._behind(node, need, steps)
             if reason := why_not_kept(self.offer, node):  # then it is beside the point what it lacks
                 return self._error(need, steps, reason, place=node.adapter.place)
             way[node], step = self._enter(node)
@@ -142,11 +149,25 @@ class _Story:
         for node in candidates:
             if node in way:
                 yield self._circle(node, need, [], way)
+            elif node.adapter.gate is not None:
+                yield self._behind(node, need, [])
             elif node in self.told:  # by the cause before this one
                 yield self._error(need, [], f"{node.adapter.label} cannot be called, as told above")
             else:
                 lacking, step = self._enter(node)
                 yield self.tell(lacking, node.level, (step,), {**way, node: lacking}, depth + 1)
+
+    def _behind(self, node: Node, need: Parameter, steps: list[errors.Step]) -> errors.ResolveError:
+        """Tell what is the matter behind a gate."""
+        gate = node.adapter.gate
+        if gate in self.offer.gates:
+            reason = f"a circle: {node.adapter.owner or 'the stage'} needs it itself to build it"
+            return self._error(need, steps, reason, place=node.adapter.place)
+        behind = gate.offer(self.offer, node.level)
+        fault = next(failures(behind, (behind.index.need(gate.target),), None, node.level), None)
+        if fault is None:
+            return self._error(need, steps, "a circle through what plugins export", place=node.adapter.place)
+        return errors.ResolveError(fault.target, fault.reason, (*fault.steps, *reversed(steps)), fault.causes)
 
     def _circle(
         self, node: Node, need: Parameter, steps: list[errors.Step], way: dict[Node, Parameter]
@@ -193,6 +214,8 @@ class _Story:
         names = {name for key in need.form.keys for name in self.offer.components.find(key)}
         if names:
             return f"; there are components of that type named {', '.join(sorted(map(repr, names)))}"
+        if need.pick is not None:
+            return ""
         known = {typeform.show(adapter.return_type): adapter.return_type for adapter in self.offer.index}
         near = errors.nearest(typeform.show(need.form.tp), known)
         return f"; did you mean {_describe(known[near])}?" if near is not None else ""

@@ -31,9 +31,9 @@ class Enters(t.Protocol):
     @property
     def index(self) -> Index: ...
 
-    async def enter(self, target: t.Any, components: Components) -> t.Any: ...
+    async def enter(self, target: t.Any, components: Components, way: frozenset[Gate]) -> t.Any: ...
 
-    def enter_now(self, target: t.Any, components: Components) -> t.Any: ...
+    def enter_now(self, target: t.Any, components: Components, way: frozenset[Gate]) -> t.Any: ...
 
 
 @attrs.frozen(eq=False)
@@ -52,7 +52,7 @@ class Gate:
         """Return what is seen behind it by something that lives at *level* and is asked for in *components*."""
         if level is Level.STAGE:
             return at_root(self.home)
-        if level is Level.SCOPE and components.scope not in (None, components.maps):
+        if level is Level.SCOPE and components.scope is not None and components.scope is not components.maps:
             components = in_scope(components)
         return components.at(self.home)
 
@@ -61,22 +61,31 @@ class Gate:
         view = self.view(offer.components, level)
         behind = supply.Supply(self.adapters.index, view, {}, self.adapters.overrides)
         behind.gates = offer.gates | {self}
+        behind.led = offer.led
         return behind
+
+    def decide(self, behind: supply.Supply, level: Level) -> decide.Decision | None:
+        """Decide where its target comes from, in what there is *behind* it."""
+        return decide.decide(behind, (behind.index.need(self.target),), level)
 
     def leads(self, offer: supply.Supply, level: Level) -> bool:
         """Say whether what it leads to can be built, without going through it again."""
         if self in offer.gates:
             return False
-        behind = self.offer(offer, level)
-        return decide.decide(behind, (behind.index.need(self.target),)) is not None
+        if (self, level) not in offer.led:
+            found = self.decide(self.offer(offer, level), level) is not None
+            if not found and offer.gates:
+                return False  # it may be that only the way here is in its way
+            offer.led[self, level] = found
+        return offer.led[self, level]
 
-    async def open(self, components: Components, level: Level) -> t.Any:
-        """Return what is behind it."""
-        return await self.adapters.enter(self.target, self.view(components, level))
+    async def open(self, components: Components, level: Level, way: frozenset[Gate]) -> t.Any:
+        """Return what is behind it. *way* are the gates that led here."""
+        return await self.adapters.enter(self.target, self.view(components, level), way | {self})
 
-    def open_now(self, components: Components, level: Level) -> t.Any:
+    def open_now(self, components: Components, level: Level, way: frozenset[Gate]) -> t.Any:
         """Return what is behind it, without awaiting."""
-        return self.adapters.enter_now(self.target, self.view(components, level))
+        return self.adapters.enter_now(self.target, self.view(components, level), way | {self})
 
 
 def at_root(home: Home) -> Components:

@@ -63,23 +63,25 @@ def compile_plan(
     again: c.Callable[..., t.Any],
     *,
     has_scope: bool,
+    way: frozenset[t.Any] = frozenset(),
     sync: bool = False,
 ) -> Plan:
     """Return the plan for *decision*, for dependencies *given* by name that are of those types.
 
     It leaves to *again*, with its own arguments, what it was not made for. With *sync* it is a plain function.
     """
-    return _Writer(decision, given, again, has_scope, sync).plan()
+    return _Writer(decision, given, again, has_scope, way, sync).plan()
 
 
 class _Writer(Text):
     def __init__(
-        self, decision: Decision, given: c.Mapping[str, type], again: t.Any, has_scope: bool, sync: bool
+        self, decision: Decision, given: c.Mapping[str, type], again: t.Any, has_scope: bool, way: t.Any, sync: bool
     ) -> None:
         super().__init__({**_COMMON, "again": again, "note": self.note})
         self.decision = decision
         self.given = given
         self.has_scope = has_scope
+        self.way = way
         self.sync = sync
         self.awaits = "" if sync else "await "
         self.steps_by_line: dict[int, Step] = {}
@@ -224,10 +226,7 @@ class _Writer(Text):
             self.scoped(step, missing_of[step.node])
 
     def wanting(self, steps: list[Step]) -> dict[Node, str]:
-        """Return when each of *steps* has to be built: it is not there, and nor is something that needs it.
-
-        That something else that is kept needs it, which is there, does not count.
-        """
+        """Return when each of *steps* has to be built: it is not there, and nor is something that needs it."""
         found: dict[Node, str] = {}
         askers: dict[Node, list[Node]] = {}
         direct = set(decide.nodes_of(self.decision.origins))
@@ -313,7 +312,8 @@ class _Writer(Text):
         adapter = step.node.adapter
         if adapter.gate is not None:
             call = f"{self.awaits}{self.name('gate', adapter.gate)}.{'open_now' if self.sync else 'open'}"
-            self.write(indent, f"{variable} = {call}(context, {self.name('level', step.node.level)})")
+            arguments = f"context, {self.name('level', step.node.level)}, {self.name('way', self.way)}"
+            self.write(indent, f"{variable} = {call}({arguments})")
             return
         function = self.name(adapter.label, adapter.implementation)
         parts = []

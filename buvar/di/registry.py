@@ -80,7 +80,8 @@ class Adapters:
         self._below = below = parent.index
         index = Index()
         for adapter, replace in below.filed():
-            index = index.plus([self._from_outside(adapter)], replace=replace)
+            if adapter.gate is None or adapter.gate.home is not self._home:  # that would lead back here
+                index = index.plus([self._from_outside(adapter)], replace=replace)
         index = index.plus(self._imported, replace=False)
         for adapters, replace in self._filed:
             index = index.plus(adapters, replace=replace)
@@ -104,6 +105,12 @@ class Adapters:
             index = index.plus(adapters, replace=replace)
         return index
 
+    def registers(self, key: t.Any) -> bool:
+        """Say whether something that was registered here, and not imported, answers *key*."""
+        adapters = [adapter for adapters, _ in self._filed for adapter in adapters]
+        index = Index().plus(adapters, replace=False)
+        return bool(index.candidates(index.form(key)))
+
     def import_(self, adapter: Adapter) -> None:
         """Take an adapter that leads to what another plugin exports; those registered here are preferred to it."""
         with self._lock:
@@ -120,22 +127,23 @@ class Adapters:
             self._index = self.index.without(adapters)
         self._forget()
 
-    async def enter(self, target: t.Any, components: Components) -> t.Any:
+    async def enter(self, target: t.Any, components: Components, way: frozenset[Gate]) -> t.Any:
         """Return *target*, a type or an adapter, as code of this registry's home would get it in *components*."""
         tokens = buvar_context.set(components), buvar_adapters.set(self)
         try:
-            if (plan := self._plans.get(target)) is not None:
+            request = way, target
+            if (plan := self._plans.get(request)) is not None:
                 return await plan(components)
-            return await self._resolver.resolve(target, (target,), components, {})
+            return await self._resolver.resolve(request, (target,), components, {}, way)
         finally:
             buvar_adapters.reset(tokens[1])
             buvar_context.reset(tokens[0])
 
-    def enter_now(self, target: t.Any, components: Components) -> t.Any:
+    def enter_now(self, target: t.Any, components: Components, way: frozenset[Gate]) -> t.Any:
         """Do what `enter` does without awaiting."""
         tokens = buvar_context.set(components), buvar_adapters.set(self)
         try:
-            return self._resolver_now.resolve_now((KEYWORDS, (target,), ()), (target,), components, {})
+            return self._resolver_now.resolve_now((way, target), (target,), components, {}, way)
         finally:
             buvar_adapters.reset(tokens[1])
             buvar_context.reset(tokens[0])

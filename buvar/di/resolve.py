@@ -25,6 +25,7 @@ if t.TYPE_CHECKING:
     from buvar.components import Components
 
     from .decide import Decision
+    from .gate import Gate
     from .index import Index
     from .override import Override, Overrides
     from .signature import Parameter
@@ -97,15 +98,20 @@ class Resolver:
             self.plans.clear()
 
     async def resolve(
-        self, request: Request, targets: tuple[t.Any, ...], components: Components, given: dict[str, t.Any]
+        self,
+        request: Request,
+        targets: tuple[t.Any, ...],
+        components: Components,
+        given: dict[str, t.Any],
+        way: frozenset[Gate] = frozenset(),
     ) -> t.Any:
-        """Return what is asked for, by a variant that holds, or else by a new one."""
+        """Return what is asked for, by a variant that holds, or else by a new one. *way* are the gates up to here."""
         variant = self._variant(request, components, given)
         if variant is None:
-            variant = self._decide(request, targets, components, given)
+            variant = self._decide(request, targets, components, given, way)
         elif variant.plan is None:
-            self._compile(request, targets, variant, tuple(given))
-        run = build.Build(variant.decision, components, given)
+            self._compile(request, targets, variant, tuple(given), way)
+        run = build.Build(variant.decision, components, given, way=way)
         if variant.plan is None:
             found = await run.run()
             return found[0] if len(targets) == 1 else tuple(found)
@@ -125,17 +131,18 @@ class Resolver:
         targets: tuple[t.Any, ...],
         components: Components,
         given: dict[str, t.Any],
+        way: frozenset[Gate] = frozenset(),
         *,
         by_plan: bool = True,
     ) -> t.Any:
         """Do what `resolve` does without awaiting. Raises `ResolveError` for what is built asynchronously."""
         variant = self._variant(request, components, given)
         known = variant is not None
-        variant = variant or self._decide(request, targets, components, given)
-        run = build.Build(variant.decision, components, given, sync=True)
+        variant = variant or self._decide(request, targets, components, given, way)
+        run = build.Build(variant.decision, components, given, sync=True, way=way)
         run.refuse_awaiting()
         if known and variant.plan is None:
-            self._compile(request, targets, variant, tuple(given))
+            self._compile(request, targets, variant, tuple(given), way)
         if variant.plan is None or not by_plan:
             found = _finish(run.run())
             return found[0] if len(targets) == 1 else tuple(found)
@@ -148,12 +155,18 @@ class Resolver:
         return next((each for each in tuple(variants) if each.holds(components, given)), None)
 
     def _decide(
-        self, request: Request, targets: tuple[t.Any, ...], components: Components, given: dict[str, t.Any]
+        self,
+        request: Request,
+        targets: tuple[t.Any, ...],
+        components: Components,
+        given: dict[str, t.Any],
+        way: frozenset[Gate],
     ) -> Variant:
         era = self._era
         index = self._registry.index
         needs = tuple(index.need(target) for target in targets)
         offer = supply.Supply(index, components, given, self._registry.overrides)
+        offer.gates = way
         decision = self.decision(offer, needs, None)
         scoped = any(
             step.node.adapter.lifetime == "scoped" or step.node.adapter.opens for step in decision.steps.values()
@@ -195,6 +208,8 @@ class Resolver:
             }
             for one in decide.nodes_of(step.origins):
                 overrides |= touched[one]
+            if node.adapter.gate is not None:
+                overrides |= _touched_behind(node, offer)
             touched[node] = frozenset(overrides)
             if overrides and node.is_kept:
                 key = node.adapter, touched[node]
@@ -202,17 +217,41 @@ class Resolver:
                 substitute.stores.append(offer.maps[node.level][0])
                 decision.substitutes[node] = substitute
 
-    def _compile(self, request: Request, targets: tuple[t.Any, ...], variant: Variant, names: tuple[str, ...]) -> None:
+    def _compile(
+        self,
+        request: Request,
+        targets: tuple[t.Any, ...],
+        variant: Variant,
+        names: tuple[str, ...],
+        way: frozenset[Gate],
+    ) -> None:
         async def again(components: Components, *values: t.Any) -> t.Any:
-            return await self.resolve(request, targets, components, dict(zip(names, values, strict=True)))
+            return await self.resolve(request, targets, components, dict(zip(names, values, strict=True)), way)
 
         def again_now(components: Components, *values: t.Any) -> t.Any:
             given = dict(zip(names, values, strict=True))
-            return self.resolve_now(request, targets, components, given, by_plan=False)
+            return self.resolve_now(request, targets, components, given, way, by_plan=False)
 
         given = dict(zip(names, variant.types, strict=True))
         leave = again_now if self._sync else again
-        variant.plan = plan.compile_plan(variant.decision, given, leave, has_scope=variant.has_scope, sync=self._sync)
+        variant.plan = plan.compile_plan(
+            variant.decision, given, leave, has_scope=variant.has_scope, way=way, sync=self._sync
+        )
+
+
+def _touched_behind(node: Node, offer: supply.Supply) -> set[Override]:
+    """Return the overrides that what is built behind a gate rests on."""
+    gate: Gate = node.adapter.gate
+    if gate in offer.gates:
+        return set()
+    behind = gate.offer(offer, node.level)
+    found = gate.decide(behind, node.level)
+    overrides: set[Override] = set()
+    for step in () if found is None else found.steps.values():
+        overrides |= {origin.override for _, origin in step.origins if isinstance(origin, Constant) and origin.override}
+        if step.node.adapter.gate is not None:
+            overrides |= _touched_behind(step.node, behind)
+    return overrides
 
 
 def _finish(coroutine: c.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:

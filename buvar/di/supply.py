@@ -145,6 +145,7 @@ class Supply:
         self.probes: list[Probe | Fit] = []
         #: the gates that led here, and whether a decision rests on one of which nothing more is known
         self.gates: frozenset[t.Any] = frozenset()
+        self.led: dict[tuple[t.Any, Level], bool] = {}
         self.unsure = False
         #: the classes that no layer anywhere ever held anything under (with a name, or without), as far as was asked
         self.never: set[tuple[t.Hashable, bool]] = set()
@@ -195,7 +196,9 @@ class Supply:
     def _fits(self, name: str, tp: t.Any) -> bool:
         fits = typeform.fits(self.given[name], tp)
         plain = isinstance(tp, type) and not getattr(tp, "_is_protocol", False)
-        by_type = plain and (tp in type(self.given[name]).__mro__) == fits
+        bases = type(self.given[name]).__mro__
+        # a proxy may say of itself that it is something else
+        by_type = plain and (tp in bases) == fits and not any("__class__" in vars(base) for base in bases[:-1])
         self.probes.append(Fit(name, tp, fits, by_type))
         return fits
 

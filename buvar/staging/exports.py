@@ -51,12 +51,27 @@ class Walls:
     adapters: di.Adapters
     private: components.Layer = attrs.field(factory=components.Layer)
     imported: components.Layer = attrs.field(factory=components.Layer)
-    #: which plugin each key comes from that was imported
-    origins: dict[t.Hashable, str] = attrs.field(factory=dict)
+    #: whose each key is that was imported
+    origins: dict[t.Hashable, Walls] = attrs.field(factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of the plugin."""
+        return str(self.home.owner)
+
+    def origin(self, key: t.Hashable) -> Walls:
+        """Return who provides *key*, which this plugin exports: itself, or whom it has it from."""
+        mine = bool(components.Components(self.private).find(key)) or self.adapters.registers(key)
+        return self if mine else self.origins.get(key, self)
+
+    @property
+    def inside(self) -> components.Components:
+        """What is inside of the walls alone."""
+        return components.Components(self.private, self.imported)
 
     def components_of(self, key: t.Hashable) -> dict[t.Hashable, t.Any]:
         """Return the components under *key* that are inside of the walls, by name."""
-        return components.Components(self.private, self.imported).find(key)
+        return self.inside.find(key)
 
     def builds(self, key: t.Hashable) -> bool:
         """Say whether there are adapters for *key* inside of the walls."""
@@ -75,7 +90,7 @@ class Shared:
     layer: components.Layer
     adapters: di.Adapters
     given: list[Adapter] = attrs.field(factory=list)
-    origins: dict[t.Hashable, str] = attrs.field(factory=dict)
+    origins: dict[t.Hashable, Walls] = attrs.field(factory=dict)
 
     def withdraw(self) -> None:
         """Take out of the registry, which may outlive the stage, what leads to homes that do not."""
@@ -96,55 +111,51 @@ class Doors:
 
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
-        self._walled: dict[str, Walls] = {}
-        self._origins: dict[t.Hashable, str] = {}
-        self._given: set[tuple[str, str | None]] = set()
+        self._walled: list[Walls] = []
+        self._origins: dict[t.Hashable, Walls] = {}
+        self._given: set[tuple[Walls, Walls | None]] = set()
 
-    def add(self, name: str, walls: Walls) -> None:
+    def add(self, walls: Walls) -> None:
         """Know a plugin that has walls."""
-        self._walled[name] = walls
+        self._walled.append(walls)
 
-    def close(self, name: str) -> None:
+    def close(self, walls: Walls) -> None:
         """Look after what a plugin exports, now that it is prepared.
 
         Raises `errors.ExportError` for what it does not provide, and for what another plugin exports.
         """
-        walls = self._walled[name]
         for key in walls.keys:
             if not walls.has(key):
-                raise errors.ExportError(name, key, "it provides none; add one or register an adapter in prepare")
-            origin = walls.origins.get(key, name)
-            former = self._origins.setdefault(key, origin)
-            if former != origin:
-                raise errors.ExportError(name, key, f"{former} exports that too; export it from one of them only")
+                reason = "it provides none; add one or register an adapter in prepare"
+                raise errors.ExportError(walls.name, key, reason)
+            former = self._origins.setdefault(key, walls.origin(key))
+            if former is not walls.origin(key):
+                reason = f"{former.name} exports that too; export it from one of them only"
+                raise errors.ExportError(walls.name, key, reason)
 
-    def give(self, name: str, loader: Loads) -> None:
-        """Give what plugin *name* exports to *loader*."""
-        to = loader.walls or self.shared
-        receiver = None if loader.walls is None else loader.name
-        if (name, receiver) in self._given:
+    def give(self, walls: Walls, loader: Loads) -> None:
+        """Give what a plugin exports to *loader*."""
+        if (walls, loader.walls) in self._given:
             return
-        self._given.add((name, receiver))
-        walls = self._walled[name]
-        layer = to.imported if isinstance(to, Walls) else to.layer
-        stack = components.Components(layer, home=walls.home)
+        self._given.add((walls, loader.walls))
+        to = loader.walls or self.shared
+        stack = components.Components(to.imported if isinstance(to, Walls) else to.layer, home=walls.home)
         for key in walls.keys:
-            to.origins[key] = walls.origins.get(key, name)
+            to.origins[key] = walls.origin(key)
             for each, item in walls.components_of(key).items():
                 stack.add(item, key, name=each)
             if walls.builds(key):
-                adapter = Adapter.through(
-                    Gate(walls.home, key), key, walls.adapters.lookup(key)[0].implementation, name
-                )
+                stands_for = walls.adapters.lookup(key)[0].implementation
+                adapter = Adapter.through(Gate(walls.home, key), key, stands_for, walls.name)
                 to.adapters.import_(adapter)
                 if isinstance(to, Shared):
                     to.given.append(adapter)
 
     def hint(self, asker: str | None, key: t.Any) -> str | None:
         """Return behind which walls there is something for *key*, which *asker* (None: no plugin) did not find."""
-        others = {name: walls for name, walls in self._walled.items() if name != asker}
-        for name, walls in others.items():
+        others = [walls for walls in self._walled if walls.name != asker]
+        for walls in others:
             if key in walls.keys:
-                return f"{name} exports it, {asker or 'the stage'} does not load {name}"
-        private = next((name for name, walls in others.items() if walls.has(key)), None)
+                return f"{walls.name} exports it, {asker or 'the stage'} does not load {walls.name}"
+        private = next((walls.name for walls in others if walls.has(key)), None)
         return None if private is None else f"{errors.describe(key)} is private to {private}"

@@ -118,7 +118,7 @@ class Plugins:
             return
         await plugin.join(loader)
         if plugin.walls is not None and loader is not None:
-            self.doors.give(plugin.name, loader)
+            self.doors.give(plugin.walls, loader)
 
     def _start(self, prepare: record.Prepare, loader: record.PluginRecord | None) -> record.PluginRecord:
         if not self.open:
@@ -146,7 +146,7 @@ class Plugins:
             home.adapters = di.Adapters(self.home.adapters, home)
             walls = exports.Walls(keys, home, home.adapters)
             layers = (walls.private, walls.imported, own, self.shared, *self.below)
-            self.doors.add(name, walls)
+            self.doors.add(walls)
         stack = components.Components(*layers, home=home)
         home.base = stack.maps
         if walls is not None:
@@ -160,8 +160,7 @@ class Plugins:
         resume = asyncio.Event()
         try:
             suspended = await _collect(plugin)
-            if plugin.walls is not None:
-                self.doors.close(plugin.name)
+            failure = self._close(plugin)
         except BaseException as error:  # whoever loads the plugin gets it, and if nobody does the stage will
             plugin.failed(error)
             return
@@ -170,12 +169,24 @@ class Plugins:
         if suspended is not None:
             task = t.cast("asyncio.Task[None]", asyncio.current_task())
             self.teardown.add(_Resume(plugin.name, resume, task))
-        plugin.prepared.set_result(None)
+        if failure is None:
+            plugin.prepared.set_result(None)
+        else:
+            plugin.failed(failure)
         if suspended is not None:
             # it is closed also where somebody cancels it before its time
             async with contextlib.aclosing(suspended):
                 await resume.wait()
                 await _finish(plugin.name, suspended)
+
+    def _close(self, plugin: record.PluginRecord) -> errors.ExportError | None:
+        """Look after what a plugin exports; what is wrong with that is told when its teardown is known."""
+        try:
+            if plugin.walls is not None:
+                self.doors.close(plugin.walls)
+        except errors.ExportError as error:
+            return error
+        return None
 
     async def settle(self) -> None:
         """Wait for the plugins that nobody waits for any more; raise the first error that nobody has seen."""

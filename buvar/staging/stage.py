@@ -222,10 +222,12 @@ class Stage:
     def _check(self) -> None:
         """Look after what will be injected: for all, and behind the walls of each plugin that has some."""
         faults: list[Exception] = []
-        views = [self.context, *(plugin.components for plugin in self.plugins if plugin.walls is not None)]
-        for view in views:
+        views = [(self.context, di.roots(self.context))]
+        # behind walls only their own roots: those of all are looked after from outside
+        views += [(each.components, di.roots(each.walls.inside)) for each in self.plugins if each.walls is not None]
+        for view, roots in views:
             try:
-                di.check(view.home.adapters, view)
+                di.check(view.home.adapters, view, roots)
             except ExceptionGroup as group:
                 faults += [each for each in group.exceptions if str(each) not in map(str, faults)]
         if faults:
