@@ -18,7 +18,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WHEEL := $(abspath $(VENV))-wheel
 # what the tests of the built wheel need beside it
 BESIDE := tests examples benchmarks docs README.md config.toml setup.cfg pyproject.toml
-PYTEST ?= pytest -q -n auto
+# two processes a processor: tests wait for signals, sockets and processes more than they compute
+PYTEST ?= pytest -q -n $$(( 2 * $$(getconf _NPROCESSORS_ONLN) ))
 
 .PHONY: run test lint types tests wheel format coverage bench dev clean FORCE
 

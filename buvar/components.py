@@ -203,6 +203,13 @@ class Components:
         The last added wins. Returns *item*. Raises ValueError for a class: a component is an instance. What is added to
         a scope is not listed by `entries`: it ends soon, and each request adds.
         """
+        if name is None and self.scope is self.maps and not isinstance(item, type):
+            # what `add_from` does, for what each request adds
+            key: t.Any = type(item) if namespace is None else namespace
+            layer = self.maps[0]
+            for base in ever.bases.get(key) or ever.first(key):
+                layer[base] = item
+            return item
         return self.add_from(None if self.scope is self.maps else sys._getframe(1), item, namespace, name)
 
     def add_from(self, frame: types.FrameType | None, item: T, namespace: t.Hashable, name: t.Hashable) -> T:

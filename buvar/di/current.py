@@ -77,7 +77,7 @@ def nject(target: t.Any = missing, /, *more: t.Any, **dependencies: t.Any) -> c.
         if not more:
             if not dependencies:
                 return _adapters()._plans[target](_current())
-            return _adapters()._plans[KEYWORDS, target, tuple(dependencies)](_current(), *dependencies.values())
+            return _adapters()._plans[KEYWORDS, target, tuple(dependencies)](_current(), dependencies)
     except (KeyError, TypeError):
         pass
     return _adapters().nject(target, *more, **dependencies)

@@ -14,13 +14,13 @@ Schiffman, "Efficient implementation of the Smalltalk-80 system", 1984).
 
 from __future__ import annotations
 
-import asyncio
 import typing as t
 
-from buvar import errors, scopes
+from buvar import errors
 from buvar.components import missing
 
-from . import build, decide, explain, once, typeform
+from . import decide, explain, typeform
+from .common import COMMON
 from .supply import Collected, Component, Constant, Fit, Given, Level, Node, Probe
 from .text import Text
 
@@ -35,26 +35,6 @@ Plan: t.TypeAlias = "c.Callable[..., t.Any]"
 AsyncPlan: t.TypeAlias = "c.Callable[..., c.Coroutine[t.Any, t.Any, t.Any]]"
 
 _MAPS: t.Final = ("maps", "scope", "root")
-#: what all plans use
-_COMMON: t.Final = {
-    "EXITS": scopes.EXITS,
-    "CLOSED": scopes.CLOSED,
-    "Waiters": once.Waiters,
-    "accept": build.accept,
-    "accept_now": build.accept_now,
-    "collected": build.collected,
-    "current_task": asyncio.current_task,
-    "done": once.done,
-    "fits": typeform.fits,
-    "keep": scopes.keep,
-    "open_in_stage": build.open_in_stage,
-    "open_in_stage_now": build.open_in_stage_now,
-    "over": build.over,
-    "over_now": build.over_now,
-    "start_now": scopes.start_now,
-    "wait": once.wait,
-    "yields_nothing": scopes.yields_nothing,
-}
 
 
 def compile_plan(
@@ -65,19 +45,28 @@ def compile_plan(
     has_scope: bool,
     way: frozenset[t.Any] = frozenset(),
     sync: bool = False,
+    in_order: bool = False,
 ) -> Plan:
     """Return the plan for *decision*, for dependencies *given* by name that are of those types.
 
-    It leaves to *again*, with its own arguments, what it was not made for. With *sync* it is a plain function.
+    It leaves to *again*, with its own arguments, what it was not made for. With *sync* it is a plain function. What is
+    given comes as a dict, or *in_order*, as one argument each.
     """
-    return _Writer(decision, given, again, has_scope, way, sync).plan()
+    return _Writer(decision, given, again, has_scope, way, sync, in_order).plan()
 
 
 class _Writer(Text):
     def __init__(
-        self, decision: Decision, given: c.Mapping[str, type], again: t.Any, has_scope: bool, way: t.Any, sync: bool
+        self,
+        decision: Decision,
+        given: c.Mapping[str, type],
+        again: t.Any,
+        has_scope: bool,
+        way: t.Any,
+        sync: bool,
+        in_order: bool,
     ) -> None:
-        super().__init__({**_COMMON, "again": again, "note": self.note})
+        super().__init__({**COMMON, "again": again, "note": self.note})
         self.decision = decision
         self.given = given
         self.has_scope = has_scope
@@ -86,6 +75,10 @@ class _Writer(Text):
         self.awaits = "" if sync else "await "
         self.steps_by_line: dict[int, Step] = {}
         self.arguments = {name: f"k{number}" for number, name in enumerate(given)}
+        self.parameters = "context"
+        if given:
+            self.parameters += "".join(f", {one}" for one in self.arguments.values()) if in_order else ", given"
+        self.in_order = in_order
         #: where the objects of nodes stand; what a scope's object has for itself is known inside of its block only
         self.variables: dict[Node, str] = {}
         self.components: dict[tuple[Level, t.Hashable], str] = {}
@@ -97,7 +90,7 @@ class _Writer(Text):
 
     def plan(self) -> Plan:
         title = ", ".join(typeform.show(need.form.tp) for need, _ in self.decision.origins)
-        self.write(0, f"{'' if self.sync else 'async '}def plan({', '.join(['context', *self.arguments.values()])}):")
+        self.write(0, f"{'' if self.sync else 'async '}def plan({self.parameters}):")
         body = len(self.lines)
         self.head()
         guards, self.lines = self.lines[body:], self.lines[:body]
@@ -126,7 +119,7 @@ class _Writer(Text):
     # what has to be as it was when it was decided
 
     def again(self, indent: int) -> None:
-        self.write(indent, f"return {self.awaits}again({', '.join(['context', *self.arguments.values()])})")
+        self.write(indent, f"return {self.awaits}again({self.parameters})")
 
     def unless(self, condition: str) -> None:
         self.write(1, f"if {condition}:")
@@ -134,6 +127,8 @@ class _Writer(Text):
 
     def head(self) -> None:
         for name, kind in self.given.items():
+            if not self.in_order:
+                self.write(1, f"{self.arguments[name]} = given[{name!r}]")
             self.unless(f"type({self.arguments[name]}) is not {self.name('T', kind)}")
         steps = self.decision.steps.values()
         looks = dict.fromkeys(self.decision.looks)

@@ -272,7 +272,7 @@ class Adapters:
             else:
                 request = (KEYWORDS, (target, *more) if more else target, tuple(dependencies))
                 if (plan := self._plans.get(request)) is not None:
-                    return plan(_current(), *dependencies.values())
+                    return plan(_current(), dependencies)
         except TypeError:  # a target that cannot be a key, such as Literal[[]]
             request = None
         return self._nject(request, () if target is missing else (target, *more), dependencies)
@@ -307,7 +307,7 @@ class Adapters:
         except TypeError:
             request = plan = None
         if plan is not None:
-            return plan(_current(), *dependencies.values())
+            return plan(_current(), dependencies) if dependencies else plan(_current())
         return self._resolver_now.resolve_now(request, targets, _current(), dependencies)
 
     def bind(self, target: Target[A], /, **dependencies: t.Any) -> bound.Bound[A]:

@@ -13,6 +13,7 @@ import typing as t
 import attrs
 
 from buvar import context
+from buvar.components import Mark
 from buvar.ever import ever
 
 from . import build, decide, explain, plan, signature, supply, typeform
@@ -117,7 +118,7 @@ class Resolver:
             return found[0] if len(targets) == 1 else tuple(found)
         await run.ensure()
         self._install(request, variant)
-        return await variant.plan(components, *given.values())
+        return await variant.plan(components, *_arguments(request, given))
 
     def _install(self, request: Request, variant: Variant) -> None:
         assert variant.plan is not None
@@ -148,7 +149,7 @@ class Resolver:
             return found[0] if len(targets) == 1 else tuple(found)
         _finish(run.ensure())
         self._install(request, variant)
-        return variant.plan(components, *given.values())
+        return variant.plan(components, *_arguments(request, given))
 
     def _variant(self, request: Request, components: Components, given: c.Mapping[str, t.Any]) -> Variant | None:
         variants = self._variants.get(request, ())
@@ -225,18 +226,31 @@ class Resolver:
         names: tuple[str, ...],
         way: frozenset[Gate],
     ) -> None:
+        in_order = isinstance(request, Mark)  # of a bound request
+
+        def named(values: tuple[t.Any, ...]) -> dict[str, t.Any]:
+            if in_order:
+                return dict(zip(names, values, strict=True))
+            return values[0] if values else {}
+
         async def again(components: Components, *values: t.Any) -> t.Any:
-            return await self.resolve(request, targets, components, dict(zip(names, values, strict=True)), way)
+            return await self.resolve(request, targets, components, named(values), way)
 
         def again_now(components: Components, *values: t.Any) -> t.Any:
-            given = dict(zip(names, values, strict=True))
-            return self.resolve_now(request, targets, components, given, way, by_plan=False)
+            return self.resolve_now(request, targets, components, named(values), way, by_plan=False)
 
         given = dict(zip(names, variant.types, strict=True))
         leave = again_now if self._sync else again
         variant.plan = plan.compile_plan(
-            variant.decision, given, leave, has_scope=variant.has_scope, way=way, sync=self._sync
+            variant.decision, given, leave, has_scope=variant.has_scope, way=way, sync=self._sync, in_order=in_order
         )
+
+
+def _arguments(request: Request, given: dict[str, t.Any]) -> tuple[t.Any, ...]:
+    """Return what the plan of a request takes beside the context."""
+    if isinstance(request, Mark):
+        return tuple(given.values())
+    return (given,) if given else ()
 
 
 def _touched_behind(node: Node, offer: supply.Supply) -> set[Override]:

@@ -143,7 +143,7 @@ class Doors:
         for key in walls.keys:
             to.origins[key] = walls.origin(key)
             for each, item in walls.components_of(key).items():
-                stack.add(item, key, name=each)
+                stack.add_from(None, item, key, each)  # it is listed where it was added
             if walls.builds(key):
                 stands_for = walls.adapters.lookup(key)[0].implementation
                 adapter = Adapter.through(Gate(walls.home, key), key, stands_for, walls.name)
