@@ -118,7 +118,7 @@ components_of = st.frozensets(st.integers(0, SIZE - 1), max_size=2)
 
 
 @given(graphs(acyclic), components_of)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_an_acyclic_graph_resolves_as_by_a_naive_resolver(found, components):
     """The same adapters are chosen, or both fail; each adapter is called at most once, and none in vain."""
     graph = Graph(found, components)
@@ -152,7 +152,7 @@ def test_several_targets_resolve_as_each_alone(found, components):
 
 
 @given(graphs(anything), components_of)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_graph_resolves_where_it_can_and_names_its_circle(found, components):
     """With circles too: what can be built is built, the rest fails with a path; nothing is called twice or in vain."""
     graph = Graph(found, components)

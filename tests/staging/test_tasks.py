@@ -297,7 +297,7 @@ def test_system_exit_in_a_task_ends_the_stage():
         yield forever()
 
     with pytest.raises(SystemExit) as caught:
-        plugin.stage(prepare)
+        plugin.stage(prepare, cancel_timeout=0.1)
     assert caught.value.code == 4
     assert seen == ["teardown"]
 
