@@ -174,8 +174,9 @@ class Components:
     *home* says whose code it is for; it is kept by `push`. Without one, the stack is the root of its own.
     """
 
-    # A scope is known by its dicts: those of the stack that it began with
-    __slots__ = ("home", "maps", "scope")
+    # A scope is known by its dicts: those of the stack that it began with. Those *below* the innermost stand here once
+    # more, since a look-up that need not leave out the first of them is a tenth faster
+    __slots__ = ("below", "home", "maps", "scope")
 
     def __init__(self, *layers: Layer, owner: str | None = None, home: Home | None = None) -> None:
         try:
@@ -184,6 +185,7 @@ class Components:
             raise TypeError(
                 "a stack is made of layers, as in Components.stack; a dict is none: add its items"
             ) from None
+        self.below: Maps = self.maps[1:]
         self.scope: Maps | None = None
         self.home = Home(owner, self.maps) if home is None else home
 
@@ -260,11 +262,10 @@ class Components:
         # name and default are keywords by contract (see the overloads); taking them as such costs a call 25 ns.
         # `in` first, since it is the cheapest way to find nothing, and most of what is asked for is some layers down
         key = namespace if name is None else (NAMED, namespace, name)
-        maps = self.maps
-        top = maps[0]
-        if key in top:  # which the loop would find too, a fifth later
-            return top[key]
-        for layer in maps:
+        layer = self.maps[0]
+        if key in layer:
+            return layer[key]
+        for layer in self.below:
             if key in layer:
                 return layer[key]
         if default is missing:
@@ -292,6 +293,7 @@ class Components:
             above.scope = self.scope
             return above
         pushed = _new(Components)  # what __init__ does, without a look at each layer
+        pushed.below = self.maps
         pushed.maps = ({},) + self.maps  # noqa: RUF005 - half the time of unpacking
         pushed.scope = self.scope
         pushed.home = self.home
@@ -304,6 +306,7 @@ class Components:
         comes with each request and is asked for by that one key. Who opens a scope closes it, see `context.scope`.
         """
         pushed = _new(Components)
+        pushed.below = self.maps
         pushed.maps = pushed.scope = ({},) + self.maps  # noqa: RUF005 - half the time of unpacking
         pushed.home = self.home
         if self.scope is not None:
@@ -319,6 +322,7 @@ class Components:
         moved = _new(Components)
         moved.home = home
         moved.maps = self._pushed(self.maps) + home.base
+        moved.below = moved.maps[1:]
         if self.scope is None:
             moved.scope = None
         else:

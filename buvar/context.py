@@ -120,6 +120,7 @@ class scope(Components):  # noqa: N801 - reads as a verb: ``async with context.s
     async def __aenter__(self) -> Components:
         # what `Components.push_scope` does, for the scope itself: each request, message and job has one
         below = _current()
+        self.below = below.maps
         self.maps = self.scope = ({},) + below.maps  # noqa: RUF005 - half the time of unpacking
         self.home = below.home
         if below.scope is not None:

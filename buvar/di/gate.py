@@ -91,7 +91,7 @@ class Gate:
 def at_root(home: Home) -> Components:
     """Return the stack that the singletons of *home* are built from."""
     components = Components(home=home)
-    components.maps = home.root
+    components.maps, components.below = home.root, home.root[1:]
     return components
 
 
@@ -100,4 +100,5 @@ def in_scope(components: Components) -> Components:
     found = Components(home=components.home)
     assert components.scope is not None
     found.maps = found.scope = components.scope
+    found.below = found.maps[1:]
     return found
