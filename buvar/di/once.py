@@ -26,6 +26,8 @@ if t.TYPE_CHECKING:
 #: who builds something: a task, or the number of a thread in which no task runs
 Builder: t.TypeAlias = "asyncio.Task[t.Any] | int"
 
+F = t.TypeVar("F")
+
 #: whose building each builder waits for
 _waiting: dict[Builder, Builder] = {}
 _lock = threading.Lock()
@@ -101,20 +103,11 @@ async def wait(scope: Scope, key: Key) -> None:
 
     Raises `ResolveError` when that one, or whom it waits for, waits for us.
     """
-    me = builder()
-    with _lock:
-        pending = scope.get(key.pending)
-        if pending is None:
-            return
-        if type(pending) is not Waiters:
-            pending = scope[key.pending] = Waiters(pending)
-        _check(me, pending.builder, key)
-        future = pending.join()
-        _waiting[me] = pending.builder
-    try:
-        await future
-    finally:
-        _waiting.pop(me, None)
+    if (future := _queue(scope, key, Waiters.join)) is not None:
+        try:
+            await future
+        finally:
+            _waiting.pop(builder(), None)
 
 
 def wait_now(scope: Scope, key: Key) -> None:
@@ -122,23 +115,33 @@ def wait_now(scope: Scope, key: Key) -> None:
 
     Raises `ResolveError` where a loop runs, since that must not be blocked.
     """
-    with _lock:
-        pending = scope.get(key.pending)
-        if pending is None:
-            return
-        if type(pending) is not Waiters:
-            pending = scope[key.pending] = Waiters(pending)
-        me = builder()
-        _check(me, pending.builder, key)
+
+    def join(waiters: Waiters) -> concurrent.futures.Future[None]:
         if asyncio._get_running_loop() is not None:
             reason = "it is just being built by somebody else; use await di.nject(…) instead"
             raise errors.ResolveError(key.adapter.return_type, reason)
-        future = pending.join_now()
+        return waiters.join_now()
+
+    if (future := _queue(scope, key, join)) is not None:
+        try:
+            future.result()
+        finally:
+            _waiting.pop(builder(), None)
+
+
+def _queue(scope: Scope, key: Key, join: c.Callable[[Waiters], F]) -> F | None:
+    """Return the future that *join* makes with those who wait for *key*, None when nobody builds it any more."""
+    me = builder()
+    with _lock:
+        pending = scope.get(key.pending)
+        if pending is None:
+            return None
+        if type(pending) is not Waiters:
+            pending = scope[key.pending] = Waiters(pending)
+        _check(me, pending.builder, key)
+        future = join(pending)
         _waiting[me] = pending.builder
-    try:
-        future.result()
-    finally:
-        _waiting.pop(me, None)
+    return future
 
 
 def _check(me: Builder, other: Builder, key: Key) -> None:
