@@ -133,6 +133,17 @@ def line_of(code: types.CodeType, instruction: int) -> int:
     return next(lines, code.co_firstlineno)
 
 
+def merge(maps: Maps, key: t.Hashable) -> dict[t.Hashable, t.Any]:
+    """Return what all of *maps* hold under *key* as ``{name: item}``; see `Components.find`."""
+    merged: dict[t.Hashable, t.Any] = {}
+    for layer in reversed(maps):
+        if key in layer:
+            merged[None] = layer[key]
+        if NAMES in layer:
+            merged.update(layer[NAMES].get(key, ()))
+    return merged
+
+
 class Closer(t.Protocol):
     """What takes down, when it ends, what was made to live as long as it does: a stage's teardown."""
 
@@ -188,6 +199,14 @@ class Components:
         self.below: Maps = self.maps[1:]
         self.scope: Maps | None = None
         self.home = Home(owner, self.maps) if home is None else home
+
+    @classmethod
+    def of(cls, maps: Maps, scope: Maps | None, home: Home) -> Components:
+        """Return the stack of these dicts, within the scope that began with *scope*."""
+        stack = _new(cls)
+        stack.maps, stack.below = maps, maps[1:]
+        stack.scope, stack.home = scope, home
+        return stack
 
     @property
     def owner(self) -> str | None:
@@ -278,13 +297,7 @@ class Components:
     def find(self, namespace: t.Hashable) -> dict[t.Hashable, t.Any]: ...
     def find(self, namespace: t.Any) -> dict[t.Hashable, t.Any]:
         """Merge what all layers hold under *namespace* into ``{name: item}``; the unnamed one's name is None."""
-        merged: dict[t.Hashable, t.Any] = {}
-        for layer in reversed(self.maps):
-            if namespace in layer:
-                merged[None] = layer[namespace]
-            if NAMES in layer:
-                merged.update(layer[NAMES].get(namespace, ()))
-        return merged
+        return merge(self.maps, namespace)
 
     def push(self, *layers: Layer) -> Components:
         """Return a stack with *layers*, or else one fresh layer, on top of this one's."""
@@ -319,15 +332,10 @@ class Components:
 
     def at(self, home: Home) -> Components:
         """Return what was pushed on the stack of this home, scopes included, on that of another *home*."""
-        moved = _new(Components)
-        moved.home = home
-        moved.maps = self._pushed(self.maps) + home.base
-        moved.below = moved.maps[1:]
-        if self.scope is None:
-            moved.scope = None
-        else:
-            moved.scope = moved.maps if self.scope is self.maps else self._pushed(self.scope) + home.base
-        return moved
+        maps = self._pushed(self.maps) + home.base
+        if self.scope is None or self.scope is self.maps:
+            return Components.of(maps, self.scope and maps, home)
+        return Components.of(maps, self._pushed(self.scope) + home.base, home)
 
     def _pushed(self, maps: Maps) -> Maps:
         return maps[: max(0, len(maps) - len(self.home.base))]

@@ -132,11 +132,6 @@ def _yields_twice(adapter: Opens) -> errors.AdapterError:
     return errors.AdapterError(adapter.implementation, reason, adapter.place)
 
 
-def is_over(scope: Scope) -> bool:
-    """Tell whether a scope has ended."""
-    return scope.get(EXITS) is CLOSED
-
-
 def keep(scope: Scope, generator: AnyGenerator, adapter: Opens) -> bool:
     """Have *generator* finalised when *scope* ends; False when it has ended already."""
     exits = scope.setdefault(EXITS, [])

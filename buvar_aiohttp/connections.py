@@ -13,7 +13,8 @@ import typing as t
 
 from aiohttp import web
 
-from buvar import context, di, scopes
+from buvar import context, scopes
+from buvar.di import registry
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -146,17 +147,13 @@ def homing(add_resource: c.Callable[..., web.Resource]) -> c.Callable[..., web.R
 
 def homed(handler: t.Any) -> t.Any:
     """Return *handler* so that it sees what the plugin sees that adds it, and its request."""
-    home, adapters = _current().home, di.buvar_adapters.get()
+    home, adapters = _current().home, registry.buvar_adapters.get()
     if home.outside is None:
         return handler
 
     @functools.wraps(handler, updated=())
     async def handle_at_home(request: web.Request) -> web.StreamResponse:
-        tokens = context.buvar_context.set(_current().at(home)), di.buvar_adapters.set(adapters)
-        try:
+        with registry.Current(_current().at(home), adapters):
             return t.cast("web.StreamResponse", await handler(request))
-        finally:
-            di.buvar_adapters.reset(tokens[1])
-            context.buvar_context.reset(tokens[0])
 
     return handle_at_home

@@ -10,14 +10,14 @@ import pytest
 EXPORTS = {
     "buvar": "Cancel ComponentLookupError Components ConfigSource Teardown run stage",
     "buvar.components": """
-        ADDITIONS Addition Closer Components Entry Home Layer Maps Mark Missing NAMED NAMES OUTER line_of missing
+        ADDITIONS Addition Closer Components Entry Home Layer Maps Mark Missing NAMED NAMES OUTER line_of merge missing
     """,
     "buvar.context": """
         StackingTaskFactory add buvar_context child current_context find get pop push run scope set_task_factory
     """,
     "buvar.di": """
-        Adapter AdapterError Adapters All Graph Name ResolveError Root bind buvar_adapters check graph nject nject_now
-        override register require resolve roots scoped singleton transient
+        Adapter AdapterError Adapters All Graph Name ResolveError Root bind buvar_adapters check check_all graph nject
+        nject_now override register require resolve roots scoped singleton transient
     """,
     "buvar.config": """
         Config ConfigError ConfigProblem ConfigSource ConversionError bool_var converter create_env_config

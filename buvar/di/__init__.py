@@ -11,6 +11,7 @@ from . import resolve as resolve
 from .adapter import Adapter as Adapter
 from .check import Root as Root
 from .check import check as check
+from .check import check_all as check_all
 from .check import require as require
 from .check import roots as roots
 from .current import bind as bind

@@ -13,6 +13,7 @@ import typing as t
 import attrs
 
 from buvar import errors, scopes
+from buvar.components import merge
 
 from . import decide, explain, once, supply, typeform
 from .supply import Collected, Component, Constant, Given, Level, Node
@@ -82,8 +83,7 @@ class Build:
     _built: dict[Node, t.Any] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
-        components = self.components
-        self.maps = (components.maps, components.scope or components.maps, components.home.root)
+        self.maps = supply.maps_of(self.components)
 
     async def run(self) -> list[t.Any]:
         """Build what is missing; return the objects that were asked for."""
@@ -194,7 +194,7 @@ class Build:
 
 def collected(maps: Maps, key: t.Hashable, container: type, built: list[t.Any]) -> t.Any:
     """Return all components under *key*, and what was *built*, in a *container*; nothing twice."""
-    components = supply.collect(maps, key)
+    components = merge(maps, key)
     if container is dict:
         return components
     return container({id(item): item for item in (*components.values(), *built)}.values())

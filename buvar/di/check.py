@@ -6,7 +6,6 @@ decided, as for a request, where everything comes from; nothing is built.
 
 from __future__ import annotations
 
-import functools
 import sys
 import typing as t
 
@@ -16,6 +15,7 @@ from buvar import context, errors, scopes
 from buvar.ever import ever
 
 from . import decide, explain, signature, supply, typeform
+from .adapter import Adapter
 from .supply import Level, Node
 
 if t.TYPE_CHECKING:
@@ -23,22 +23,9 @@ if t.TYPE_CHECKING:
 
     from buvar.components import Components
 
-    from .adapter import Adapter
     from .decide import Step
-    from .index import Index
-    from .override import Overrides
     from .signature import Parameter
-    from .supply import Origin
-
-
-class Registry(t.Protocol):
-    """The adapters, seen from the rooms that they stand on."""
-
-    @property
-    def index(self) -> Index: ...
-
-    @property
-    def overrides(self) -> Overrides: ...
+    from .supply import Origin, Registry
 
 
 @attrs.frozen
@@ -76,55 +63,51 @@ def roots(components: Components) -> list[Root]:
     return list(components.find(Root).values())
 
 
-def check(registry: Registry, components: Components, required: c.Iterable[Root] | None = None) -> None:
-    """Look after *required* (what was declared in *components*, if it is None) and after all singletons of *registry*.
+def check(registry: Registry, components: Components) -> None:
+    """Look after what was declared in *components*, and after all singletons of *registry*.
 
     Raises an ExceptionGroup of `ResolveError` and `AdapterError`: what is missing, what needs itself, what outlives
     what it needs, and for what there are several candidates with none to be preferred.
     """
-    found = roots(components) if required is None else required
+    check_all([(registry, components, roots(components))])
+
+
+def check_all(views: c.Iterable[tuple[Registry, Components, c.Iterable[Root]]]) -> None:
+    """Do what `check` does for several views at once, of each the roots that are given with it."""
     faults: dict[str, Exception] = {}
-    for root in dict.fromkeys(found):
-        for fault in _faults_of(registry, components, root):
-            faults.setdefault(str(fault), fault)
-    for adapter in registry.index:
-        if adapter.lifetime == "singleton":
-            root = Root(adapter.implementation, scope=False)
-            for fault in _faults(registry, components, root, functools.partial(_parameters, adapter), Level.STAGE):
+    for registry, components, required in views:
+        singletons = (Root(adapter, scope=False) for adapter in registry.index if adapter.lifetime == "singleton")
+        for root in dict.fromkeys((*required, *singletons)):
+            for fault in _faults(registry, components, root):
                 faults.setdefault(str(fault), fault)
     if faults:
         raise ExceptionGroup(f"the check of what is injected found {len(faults)} errors", list(faults.values()))
 
 
 def needs_of(registry: Registry, root: Root) -> tuple[Parameter, ...]:
-    """Return what *root* asks for: a type, or what the parameters of a function need.
+    """Return what *root* asks for: a type, or what the parameters of a function or an adapter need.
 
     Raises `AdapterError` and `ResolveError` for annotations that mean nothing.
     """
+    if isinstance(root.target, Adapter):
+        return root.target.parameters
     if isinstance(root.target, type) or not callable(root.target) or t.get_origin(root.target) is not None:
         return (registry.index.need(root.target),)
     return signature.parameters(root.target, {})
 
 
-def _faults_of(registry: Registry, components: Components, root: Root) -> c.Iterator[Exception]:
-    yield from _faults(registry, components, root, functools.partial(needs_of, registry, root), Level.CALL)
-
-
-def _faults(
-    registry: Registry,
-    components: Components,
-    root: Root,
-    read: c.Callable[[], tuple[Parameter, ...]],
-    level: Level,
-) -> c.Iterator[Exception]:
+def _faults(registry: Registry, components: Components, root: Root) -> c.Iterator[Exception]:
     try:
-        needs = read()
+        needs = needs_of(registry, root)
     except (errors.AdapterError, errors.ResolveError) as error:
         yield error
         return
+    level, function = Level.CALL, root.target
+    if isinstance(root.target, Adapter):
+        level, function = Level.STAGE, root.target.implementation
     for need in needs:  # one by one, so that one fault hides no other
-        function = None if need.name is None else root.target
-        for fault in _faults_of_need(offer_for(registry, components, root), need, level, function):
+        asker = None if need.name is None else function
+        for fault in _faults_of_need(offer_for(registry, components, root), need, level, asker):
             if root.place is not None:
                 fault.add_note(f"required at {root.place}")
             yield fault
@@ -149,10 +132,6 @@ def _faults_of_need(
     for one, origin, asker in asked:
         if isinstance(origin, Node) and (rivals := _rivals(offer, one, origin)):
             yield explain.ambiguity(decision, one, asker, rivals, function)
-
-
-def _parameters(adapter: Adapter) -> tuple[Parameter, ...]:
-    return adapter.parameters
 
 
 def offer_for(registry: Registry, components: Components, root: Root) -> supply.Supply:

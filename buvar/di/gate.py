@@ -19,17 +19,9 @@ from .supply import Level
 if t.TYPE_CHECKING:
     from buvar.components import Home
 
-    from .index import Index
-    from .override import Overrides
 
-
-class Enters(t.Protocol):
+class Enters(supply.Registry, t.Protocol):
     """The registry of a home, seen from the rooms that it stands on."""
-
-    overrides: Overrides
-
-    @property
-    def index(self) -> Index: ...
 
     async def enter(self, target: t.Any, components: Components, way: frozenset[Gate]) -> t.Any: ...
 
@@ -51,9 +43,9 @@ class Gate:
     def view(self, components: Components, level: Level) -> Components:
         """Return what is seen behind it by something that lives at *level* and is asked for in *components*."""
         if level is Level.STAGE:
-            return at_root(self.home)
-        if level is Level.SCOPE and components.scope is not None and components.scope is not components.maps:
-            components = in_scope(components)
+            return Components.of(self.home.root, None, self.home)
+        if level is Level.SCOPE and components.scope is not None:
+            components = Components.of(components.scope, components.scope, components.home)
         return components.at(self.home)
 
     def offer(self, offer: supply.Supply, level: Level) -> supply.Supply:
@@ -86,19 +78,3 @@ class Gate:
     def open_now(self, components: Components, level: Level, way: frozenset[Gate]) -> t.Any:
         """Return what is behind it, without awaiting."""
         return self.adapters.enter_now(self.target, self.view(components, level), way | {self})
-
-
-def at_root(home: Home) -> Components:
-    """Return the stack that the singletons of *home* are built from."""
-    components = Components(home=home)
-    components.maps, components.below = home.root, home.root[1:]
-    return components
-
-
-def in_scope(components: Components) -> Components:
-    """Return the stack that the innermost scope began with."""
-    found = Components(home=components.home)
-    assert components.scope is not None
-    found.maps = found.scope = components.scope
-    found.below = found.maps[1:]
-    return found

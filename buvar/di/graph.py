@@ -9,10 +9,10 @@ from __future__ import annotations
 import typing as t
 
 from buvar import errors
-from buvar.components import NAMED
+from buvar.components import NAMED, merge
 
 from . import decide, explain, supply, typeform
-from .check import Registry, Root, needs_of, offer_for
+from .check import Root, needs_of, offer_for
 from .picture import AdapterNode, ComponentNode, Edge, How, RootNode
 from .picture import Graph as Graph
 from .signature import Parameter
@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
 
     from .adapter import Adapter
     from .decide import Decision
-    from .supply import Origin
+    from .supply import Origin, Registry
 
 #: what an adapter answers of which it is decided as a whole what it takes
 _ITSELF: t.Final = Parameter(None, typeform.Form(t.Any, ()))
@@ -155,7 +155,7 @@ class _Drawing:
         elif isinstance(origin, Component):
             self._link(asker, need, self._component(maps, origin.key), "component")
         elif isinstance(origin, Collected):
-            items = supply.collect(maps, origin.key).items()
+            items = merge(maps, origin.key).items()
             providers: list[str | None] = [self._component_of(item, origin.key, name) for name, item in items]
             providers += [self._adapter(node.adapter) for node in origin.nodes]
             for provider in providers or [None]:

@@ -24,6 +24,10 @@ if t.TYPE_CHECKING:
     import collections.abc as c
 
 
+#: an adapter, and whether it is to replace those before it
+Registration: t.TypeAlias = tuple[Adapter, bool]
+
+
 @attrs.define(eq=False)
 class Filed:
     """An adapter and its place in the order of registration."""
@@ -31,13 +35,6 @@ class Filed:
     adapter: Adapter
     serial: int
     replace: bool
-
-
-class Indexed(t.Protocol):
-    """What has an index of adapters: the registry, seen from the rooms that it stands on."""
-
-    @property
-    def index(self) -> Index: ...
 
 
 def _without(former: Filed, filed: tuple[Filed, ...]) -> tuple[Filed, ...]:
@@ -59,27 +56,24 @@ class Index:
         self._forms: dict[t.Any, typeform.Form] = {}
         self._bound: dict[tuple[Filed, type], Adapter] = {}
 
-    def plus(self, adapters: c.Iterable[Adapter], *, replace: bool) -> Index:
-        """Return an index with *adapters* too; one whose callable was registered before moves to the end."""
+    def plus(self, *registrations: Registration) -> Index:
+        """Return an index with *registrations* too; what was registered before moves to the end."""
         index = Index()
         index._filed, index._by_key, index._by_family = dict(self._filed), dict(self._by_key), dict(self._by_family)
         index._generic, index._serial = self._generic, self._serial
         index._bound = self._bound  # they are keys of what is kept
-        for adapter in adapters:
+        for adapter, replace in registrations:
             index._file(adapter, replace=replace)
         return index
 
     def without(self, adapters: c.Collection[Adapter]) -> Index:
         """Return an index that has not *adapters*."""
-        index = Index()
+        index = Index().plus(*(each for each in self.filed() if each[0] not in adapters))
         index._bound = self._bound
-        for filed in self._filed.values():
-            if filed.adapter not in adapters:
-                index._file(filed.adapter, replace=filed.replace)
         return index
 
-    def filed(self) -> c.Iterator[tuple[Adapter, bool]]:
-        """Yield the adapters in order of registration, and whether each was to replace those before it."""
+    def filed(self) -> c.Iterator[Registration]:
+        """Yield what was registered, in order."""
         return ((filed.adapter, filed.replace) for filed in self._filed.values())
 
     def _file(self, adapter: Adapter, *, replace: bool) -> None:

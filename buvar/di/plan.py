@@ -91,10 +91,7 @@ class _Writer(Text):
     def plan(self) -> Plan:
         title = ", ".join(typeform.show(need.form.tp) for need, _ in self.decision.origins)
         self.write(0, f"{'' if self.sync else 'async '}def plan({self.parameters}):")
-        body = len(self.lines)
         self.head()
-        guards, self.lines = self.lines[body:], self.lines[:body]
-        self.lines += guards
         start = len(self.lines)
         self.scope_section()
         self.call_section()
@@ -251,9 +248,11 @@ class _Writer(Text):
         if self.sync:
             self.again(2)
         else:
-            for look in dict.fromkeys(look for one in steps for look in one.looks):
-                if (look.level, look.key) not in self.components if isinstance(look, Probe) else True:
-                    self.look(look, 2)
+            # what is given by keyword does not reach what is kept, so that these all are looks at the context
+            probes = dict.fromkeys(look for one in steps for look in one.looks if isinstance(look, Probe))
+            for probe in probes:
+                if (probe.level, probe.key) not in self.components:
+                    self.look(probe, 2)
             if any(self.may_wait(one.node.adapter) for one in steps):
                 self.alone(steps, key, variable)
             else:

@@ -15,7 +15,7 @@ from . import bound, resolve
 from .adapter import Adapter
 from .bound import KEYWORDS
 from .gate import Gate
-from .index import Index
+from .index import Index, Registration
 from .override import Override, Overrides
 
 if t.TYPE_CHECKING:
@@ -47,11 +47,11 @@ class Adapters:
         self._parent = parent
         self._home = home
         self._index = Index()
-        self._filed: list[tuple[list[Adapter], bool]] = []
+        self._registered: list[Registration] = []
         self._imported: list[Adapter] = []
         self._gates: dict[Adapter, Adapter] = {}
         self._below: Index | None = None
-        self._waiting: list[tuple[list[Adapter], bool]] = []
+        self._waiting: list[Registration] = []
         self._lock = threading.RLock()
         self._resolver = resolve.Resolver(self)
         self._resolver_now = resolve.Resolver(self, sync=True)
@@ -66,26 +66,26 @@ class Adapters:
         """What is registered now; later registrations make another one."""
         if self._parent is not None and self._below is not self._parent.index:
             with self._lock:
-                self._index = self._above(self._parent)
-                self._waiting = []
+                below = self._parent.index
+                self._index = self._above(below)
+                self._below, self._waiting = below, []
         if self._waiting:
             with self._lock:
-                for adapters, replace in self._waiting:
-                    self._index = self._index.plus(adapters, replace=replace)
+                self._index = self._index.plus(*self._waiting)
                 self._waiting = []
         return self._index
 
-    def _above(self, parent: Adapters) -> Index:
-        """Return what *parent* has, what was imported and what was registered here, each preferred to those before."""
-        self._below = below = parent.index
-        index = Index()
-        for adapter, replace in below.filed():
-            if adapter.gate is None or adapter.gate.home is not self._home:  # that would lead back here
-                index = index.plus([self._from_outside(adapter)], replace=replace)
-        index = index.plus(self._imported, replace=False)
-        for adapters, replace in self._filed:
-            index = index.plus(adapters, replace=replace)
-        return index
+    def _above(self, below: Index) -> Index:
+        """Return what is *below*, what was imported and what was registered here, each preferred to those before."""
+        outside = [
+            (self._from_outside(adapter), replace)
+            for adapter, replace in below.filed()
+            if adapter.gate is None or adapter.gate.home is not self._home  # that would lead back here
+        ]
+        return Index().plus(*outside, *self._own())
+
+    def _own(self) -> list[Registration]:
+        return [*((adapter, False) for adapter in self._imported), *self._registered]
 
     def _from_outside(self, adapter: Adapter) -> Adapter:
         if adapter.lifetime == "transient" or self._home is None or self._home.outside is None:
@@ -98,24 +98,16 @@ class Adapters:
             self._gates[adapter] = gate
         return gate
 
-    def own(self) -> Index:
-        """Return what was registered and imported here, without what all have."""
-        index = Index().plus(self._imported, replace=False)
-        for adapters, replace in self._filed:
-            index = index.plus(adapters, replace=replace)
-        return index
-
-    def registers(self, key: t.Any) -> bool:
-        """Say whether something that was registered here, and not imported, answers *key*."""
-        adapters = [adapter for adapters, _ in self._filed for adapter in adapters]
-        index = Index().plus(adapters, replace=False)
+    def builds(self, key: t.Any, *, imported: bool = True) -> bool:
+        """Say whether something that was registered here answers *key*, or that was *imported*, if that counts."""
+        index = Index().plus(*(self._own() if imported else self._registered))
         return bool(index.candidates(index.form(key)))
 
     def import_(self, adapter: Adapter) -> None:
         """Take an adapter that leads to what another plugin exports; those registered here are preferred to it."""
         with self._lock:
             if self._parent is None:
-                self._waiting.append(([adapter], False))
+                self._waiting.append((adapter, False))
             else:
                 self._imported.append(adapter)
                 self._below = None
@@ -129,24 +121,15 @@ class Adapters:
 
     async def enter(self, target: t.Any, components: Components, way: frozenset[Gate]) -> t.Any:
         """Return *target*, a type or an adapter, as code of this registry's home would get it in *components*."""
-        tokens = buvar_context.set(components), buvar_adapters.set(self)
-        try:
-            request = way, target
-            if (plan := self._plans.get(request)) is not None:
+        with Current(components, self):
+            if (plan := self._plans.get((way, target))) is not None:
                 return await plan(components)
-            return await self._resolver.resolve(request, (target,), components, {}, way)
-        finally:
-            buvar_adapters.reset(tokens[1])
-            buvar_context.reset(tokens[0])
+            return await self._resolver.resolve(resolve.Request((way, target), (target,), way), components, {})
 
     def enter_now(self, target: t.Any, components: Components, way: frozenset[Gate]) -> t.Any:
         """Do what `enter` does without awaiting."""
-        tokens = buvar_context.set(components), buvar_adapters.set(self)
-        try:
-            return self._resolver_now.resolve_now((way, target), (target,), components, {}, way)
-        finally:
-            buvar_adapters.reset(tokens[1])
-            buvar_context.reset(tokens[0])
+        with Current(components, self):
+            return self._resolver_now.resolve_now(resolve.Request((way, target), (target,), way), components, {})
 
     def register(
         self, *implementations: c.Callable[..., t.Any], lifetime: Lifetime = "transient", replace: bool = False
@@ -158,13 +141,14 @@ class Adapters:
         before no longer answer for the types that the new ones answer for. Raises `AdapterError` for what cannot be an
         adapter, ValueError for a lifetime that is none.
         """
-        self._add([Adapter.of(implementation, lifetime) for implementation in implementations], replace)
+        self._add([Adapter.of(implementation, lifetime) for implementation in implementations], replace=replace)
 
-    def _add(self, adapters: list[Adapter], replace: bool) -> None:
+    def _add(self, adapters: c.Iterable[Adapter], *, replace: bool) -> None:
+        registrations = [(adapter, replace) for adapter in adapters]
         with self._lock:
-            self._waiting.append((adapters, replace))
+            self._waiting += registrations
             if self._parent is not None:
-                self._filed.append((adapters, replace))
+                self._registered += registrations
         self._forget()
 
     def _forget(self) -> None:
@@ -182,7 +166,7 @@ class Adapters:
     def _register_as(self, lifetime: Lifetime, interface: t.Any, implementation: t.Any, replace: bool) -> t.Any:
         if implementation is missing:
             interface, implementation = missing, interface
-        self._add([Adapter.of(implementation, lifetime, interface)], replace)
+        self._add([Adapter.of(implementation, lifetime, interface)], replace=replace)
         return implementation
 
     @t.overload
@@ -277,8 +261,8 @@ class Adapters:
             request = None
         return self._nject(request, () if target is missing else (target, *more), dependencies)
 
-    async def _nject(self, request: t.Any, targets: tuple[t.Any, ...], given: dict[str, t.Any]) -> t.Any:
-        return await self._resolver.resolve(request, targets, _current(), given)
+    async def _nject(self, key: t.Any, targets: tuple[t.Any, ...], given: dict[str, t.Any]) -> t.Any:
+        return await self._resolver.resolve(resolve.Request(key, targets), _current(), given)
 
     @t.overload
     def nject_now(self, target: Target[A], /, **dependencies: t.Any) -> A: ...
@@ -308,7 +292,7 @@ class Adapters:
             request = plan = None
         if plan is not None:
             return plan(_current(), dependencies) if dependencies else plan(_current())
-        return self._resolver_now.resolve_now(request, targets, _current(), dependencies)
+        return self._resolver_now.resolve_now(resolve.Request(request, targets), _current(), dependencies)
 
     def bind(self, target: Target[A], /, **dependencies: t.Any) -> bound.Bound[A]:
         """Return a coroutine function that does ``nject(target, name=…)``, for hot paths.
@@ -336,3 +320,21 @@ class Adapters:
 
 #: the adapters that are current; the default serves threads, which start with an empty ``contextvars.Context``
 buvar_adapters: contextvars.ContextVar[Adapters] = contextvars.ContextVar("buvar_adapters", default=Adapters())  # noqa: B039 - meant to be shared
+
+
+class Current:
+    """``with Current(components, adapters):`` code inside of the block sees these."""
+
+    __slots__ = ("_adapters", "_components", "_tokens")
+
+    def __init__(self, components: Components, adapters: Adapters) -> None:
+        self._components = components
+        self._adapters = adapters
+
+    def __enter__(self) -> None:
+        self._tokens = buvar_context.set(self._components), buvar_adapters.set(self._adapters)
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        components, adapters = self._tokens
+        buvar_adapters.reset(adapters)
+        buvar_context.reset(components)

@@ -27,24 +27,40 @@ if t.TYPE_CHECKING:
 
     from .decide import Decision
     from .gate import Gate
-    from .index import Index
-    from .override import Override, Overrides
+    from .override import Override
     from .signature import Parameter
+    from .supply import Registry
 
-#: what is asked for: one target, or the targets and the names of what is given
-Request: t.TypeAlias = t.Hashable
 #: so many states of the context have a plan of their own, for one request
 VARIANTS: t.Final = 64
 
 
-class Registry(t.Protocol):
-    """The adapters, seen from the rooms that they stand on."""
+@attrs.frozen(eq=False)
+class Request:
+    """What is asked for: *targets*, after *way*, the gates that led here.
+
+    Its plans are kept under *key*: one target, or the targets and the names of what is given, or the mark of a bound
+    request; None where it cannot be a key.
+    """
+
+    key: t.Any
+    targets: tuple[t.Any, ...]
+    way: frozenset[Gate] = frozenset()
 
     @property
-    def index(self) -> Index: ...
+    def in_order(self) -> bool:
+        """Whether its plans take what is given in order, as a bound request does, and not as a dict."""
+        return isinstance(self.key, Mark)
 
-    @property
-    def overrides(self) -> Overrides: ...
+    def answer(self, found: list[t.Any]) -> t.Any:
+        """Return what was found as it was asked for."""
+        return found[0] if len(self.targets) == 1 else tuple(found)
+
+    def arguments(self, given: dict[str, t.Any]) -> tuple[t.Any, ...]:
+        """Return what its plans take beside the context."""
+        if self.in_order:
+            return tuple(given.values())
+        return (given,) if given else ()
 
 
 @attrs.define(eq=False)
@@ -64,7 +80,7 @@ class Variant:
             return False
         if self.depends_on_scope and self.has_scope != (components.scope is not None):
             return False
-        maps = (components.maps, components.scope or components.maps, components.home.root)
+        maps = supply.maps_of(components)
         return all(
             typeform.fits(given[look.name], look.tp) == look.fits
             if isinstance(look, Fit)
@@ -86,10 +102,10 @@ class Resolver:
         self._sync = sync
         self._lock = threading.Lock()
         self._era: object = object()
-        self._variants: dict[Request, list[Variant]] = {}
+        self._variants: dict[t.Hashable, list[Variant]] = {}
         self._substitutes: dict[tuple[t.Any, frozenset[Override]], Substitute] = {}
-        #: what is asked for -> its plan
-        self.plans: dict[Request, plan.Plan] = {}
+        #: the key of a request -> its plan
+        self.plans: dict[t.Hashable, plan.Plan] = {}
 
     def forget(self) -> None:
         """Drop all plans; what is being resolved is resolved as it was decided."""
@@ -98,86 +114,63 @@ class Resolver:
             self._variants.clear()
             self.plans.clear()
 
-    async def resolve(
-        self,
-        request: Request,
-        targets: tuple[t.Any, ...],
-        components: Components,
-        given: dict[str, t.Any],
-        way: frozenset[Gate] = frozenset(),
-    ) -> t.Any:
-        """Return what is asked for, by a variant that holds, or else by a new one. *way* are the gates up to here."""
+    async def resolve(self, request: Request, components: Components, given: dict[str, t.Any]) -> t.Any:
+        """Return what is asked for, by a variant that holds, or else by a new one."""
         variant = self._variant(request, components, given)
         if variant is None:
-            variant = self._decide(request, targets, components, given, way)
+            variant = self._decide(request, components, given)
         elif variant.plan is None:
-            self._compile(request, targets, variant, tuple(given), way)
-        run = build.Build(variant.decision, components, given, way=way)
+            self._compile(request, variant, tuple(given))
+        run = build.Build(variant.decision, components, given, way=request.way)
         if variant.plan is None:
-            found = await run.run()
-            return found[0] if len(targets) == 1 else tuple(found)
+            return request.answer(await run.run())
         await run.ensure()
         self._install(request, variant)
-        return await variant.plan(components, *_arguments(request, given))
+        return await variant.plan(components, *request.arguments(given))
+
+    def resolve_now(
+        self, request: Request, components: Components, given: dict[str, t.Any], *, by_plan: bool = True
+    ) -> t.Any:
+        """Do what `resolve` does without awaiting. Raises `ResolveError` for what is built asynchronously."""
+        variant = self._variant(request, components, given)
+        known = variant is not None
+        variant = variant or self._decide(request, components, given)
+        run = build.Build(variant.decision, components, given, sync=True, way=request.way)
+        run.refuse_awaiting()
+        if known and variant.plan is None:
+            self._compile(request, variant, tuple(given))
+        if variant.plan is None or not by_plan:
+            return request.answer(_finish(run.run()))
+        _finish(run.ensure())
+        self._install(request, variant)
+        return variant.plan(components, *request.arguments(given))
+
+    def _variant(self, request: Request, components: Components, given: c.Mapping[str, t.Any]) -> Variant | None:
+        variants = self._variants.get(request.key, ())
+        return next((each for each in tuple(variants) if each.holds(components, given)), None)
 
     def _install(self, request: Request, variant: Variant) -> None:
         assert variant.plan is not None
         with self._lock:
             if self._era is variant.era:  # else something changed meanwhile that it knows nothing of
-                self.plans[request] = variant.plan
+                self.plans[request.key] = variant.plan
 
-    def resolve_now(
-        self,
-        request: Request,
-        targets: tuple[t.Any, ...],
-        components: Components,
-        given: dict[str, t.Any],
-        way: frozenset[Gate] = frozenset(),
-        *,
-        by_plan: bool = True,
-    ) -> t.Any:
-        """Do what `resolve` does without awaiting. Raises `ResolveError` for what is built asynchronously."""
-        variant = self._variant(request, components, given)
-        known = variant is not None
-        variant = variant or self._decide(request, targets, components, given, way)
-        run = build.Build(variant.decision, components, given, sync=True, way=way)
-        run.refuse_awaiting()
-        if known and variant.plan is None:
-            self._compile(request, targets, variant, tuple(given), way)
-        if variant.plan is None or not by_plan:
-            found = _finish(run.run())
-            return found[0] if len(targets) == 1 else tuple(found)
-        _finish(run.ensure())
-        self._install(request, variant)
-        return variant.plan(components, *_arguments(request, given))
-
-    def _variant(self, request: Request, components: Components, given: c.Mapping[str, t.Any]) -> Variant | None:
-        variants = self._variants.get(request, ())
-        return next((each for each in tuple(variants) if each.holds(components, given)), None)
-
-    def _decide(
-        self,
-        request: Request,
-        targets: tuple[t.Any, ...],
-        components: Components,
-        given: dict[str, t.Any],
-        way: frozenset[Gate],
-    ) -> Variant:
+    def _decide(self, request: Request, components: Components, given: dict[str, t.Any]) -> Variant:
         era = self._era
         index = self._registry.index
-        needs = tuple(index.need(target) for target in targets)
+        needs = tuple(index.need(target) for target in request.targets)
         offer = supply.Supply(index, components, given, self._registry.overrides)
-        offer.gates = way
+        offer.gates = request.way
         decision = self.decision(offer, needs, None)
         scoped = any(
             step.node.adapter.lifetime == "scoped" or step.node.adapter.opens for step in decision.steps.values()
         )
         scoped |= any(isinstance(look, Probe) and look.level is Level.SCOPE for look in decision.looks)
         variant = Variant(decision, tuple(map(type, given.values())), offer.has_scope, scoped, era)
-        if request is not None and not offer.unsure and ever.watch(decision.never, self):
+        if request.key is not None and not offer.unsure and ever.watch(decision.never, self):
             with self._lock:
                 if self._era is era:
-                    variants = self._variants.setdefault(request, [])
+                    variants = self._variants.setdefault(request.key, [])
                     variants.append(variant)
                     del variants[:-VARIANTS]
         return variant
@@ -204,13 +197,9 @@ class Resolver:
         """Have what is built with fakes kept apart from what is built without."""
         touched: dict[Node, frozenset[Override]] = {}
         for node, step in decision.steps.items():
-            overrides = {
-                origin.override for _, origin in step.origins if isinstance(origin, Constant) and origin.override
-            }
+            overrides = _overrides_of(step, offer)
             for one in decide.nodes_of(step.origins):
                 overrides |= touched[one]
-            if node.adapter.gate is not None:
-                overrides |= _touched_behind(node, offer)
             touched[node] = frozenset(overrides)
             if overrides and node.is_kept:
                 key = node.adapter, touched[node]
@@ -218,54 +207,39 @@ class Resolver:
                 substitute.stores.append(offer.maps[node.level][0])
                 decision.substitutes[node] = substitute
 
-    def _compile(
-        self,
-        request: Request,
-        targets: tuple[t.Any, ...],
-        variant: Variant,
-        names: tuple[str, ...],
-        way: frozenset[Gate],
-    ) -> None:
-        in_order = isinstance(request, Mark)  # of a bound request
-
+    def _compile(self, request: Request, variant: Variant, names: tuple[str, ...]) -> None:
         def named(values: tuple[t.Any, ...]) -> dict[str, t.Any]:
-            if in_order:
+            if request.in_order:
                 return dict(zip(names, values, strict=True))
             return values[0] if values else {}
 
         async def again(components: Components, *values: t.Any) -> t.Any:
-            return await self.resolve(request, targets, components, named(values), way)
+            return await self.resolve(request, components, named(values))
 
         def again_now(components: Components, *values: t.Any) -> t.Any:
-            return self.resolve_now(request, targets, components, named(values), way, by_plan=False)
+            return self.resolve_now(request, components, named(values), by_plan=False)
 
-        given = dict(zip(names, variant.types, strict=True))
-        leave = again_now if self._sync else again
         variant.plan = plan.compile_plan(
-            variant.decision, given, leave, has_scope=variant.has_scope, way=way, sync=self._sync, in_order=in_order
+            variant.decision,
+            dict(zip(names, variant.types, strict=True)),
+            again_now if self._sync else again,
+            has_scope=variant.has_scope,
+            way=request.way,
+            sync=self._sync,
+            in_order=request.in_order,
         )
 
 
-def _arguments(request: Request, given: dict[str, t.Any]) -> tuple[t.Any, ...]:
-    """Return what the plan of a request takes beside the context."""
-    if isinstance(request, Mark):
-        return tuple(given.values())
-    return (given,) if given else ()
-
-
-def _touched_behind(node: Node, offer: supply.Supply) -> set[Override]:
-    """Return the overrides that what is built behind a gate rests on."""
-    gate: Gate = node.adapter.gate
-    if gate in offer.gates:
-        return set()
-    behind = gate.offer(offer, node.level)
-    found = gate.decide(behind, node.level)
-    overrides: set[Override] = set()
-    for step in () if found is None else found.steps.values():
-        overrides |= {origin.override for _, origin in step.origins if isinstance(origin, Constant) and origin.override}
-        if step.node.adapter.gate is not None:
-            overrides |= _touched_behind(step.node, behind)
-    return overrides
+def _overrides_of(step: decide.Step, offer: supply.Supply) -> set[Override]:
+    """Return the overrides that *step* itself rests on, those behind its gate included."""
+    found = {origin.override for _, origin in step.origins if isinstance(origin, Constant) and origin.override}
+    gate: Gate | None = step.node.adapter.gate
+    if gate is not None and gate not in offer.gates:
+        behind = gate.offer(offer, step.node.level)
+        decision = gate.decide(behind, step.node.level)
+        for each in () if decision is None else decision.steps.values():
+            found |= _overrides_of(each, behind)
+    return found
 
 
 def _finish(coroutine: c.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:

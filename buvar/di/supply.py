@@ -13,7 +13,7 @@ import typing as t
 
 import attrs
 
-from buvar.components import NAMED, NAMES, missing
+from buvar.components import NAMED, missing
 from buvar.ever import ever
 
 from . import typeform
@@ -27,6 +27,15 @@ if t.TYPE_CHECKING:
     from .index import Index
     from .override import Overrides
     from .signature import Parameter
+
+
+class Registry(t.Protocol):
+    """The adapters, seen from the rooms that they stand on."""
+
+    overrides: Overrides
+
+    @property
+    def index(self) -> Index: ...
 
 
 class Level(enum.IntEnum):
@@ -117,15 +126,9 @@ def get(maps: Maps, key: t.Hashable, default: t.Any = missing) -> t.Any:
     return default
 
 
-def collect(maps: Maps, key: t.Hashable) -> dict[t.Hashable, t.Any]:
-    """Return all components under *key* by name, the outermost layer's first; the unnamed one's name is None."""
-    found: dict[t.Hashable, t.Any] = {}
-    for layer in reversed(maps):
-        if key in layer:
-            found[None] = layer[key]
-        if NAMES in layer:
-            found.update(layer[NAMES].get(key, ()))
-    return found
+def maps_of(components: Components) -> tuple[Maps, Maps, Maps]:
+    """Return where what lives at each `Level` looks its needs up."""
+    return components.maps, components.scope or components.maps, components.home.root
 
 
 class Supply:
@@ -138,10 +141,9 @@ class Supply:
         self.components = components
         self.given = given
         self.overrides = overrides
-        home = components.home
-        self.maps: tuple[Maps, Maps, Maps] = (components.maps, components.scope or components.maps, home.root)
+        self.maps = maps_of(components)
         self.has_scope = components.scope is not None
-        self.closer: Closer | None = home.closer
+        self.closer: Closer | None = components.home.closer
         self.probes: list[Probe | Fit] = []
         #: the gates that led here, and whether a decision rests on one of which nothing more is known
         self.gates: frozenset[t.Any] = frozenset()
@@ -157,14 +159,13 @@ class Supply:
             return Constant(override.fake, override)
         if need.only is not None:
             return None
-        keys = need.form.keys
         given = need.name
         if level is Level.CALL and given is not None and given in self.given and self._fits(given, need.form.tp):
             return Given(given)
         if (component := self._component(need, level)) is not None or need.pick is not None:
             return component
         if level is Level.CALL and self._by_type:
-            for key in keys:
+            for key in need.form.keys:
                 if key in self._by_type:
                     return Given(self._by_type[key])
         return None

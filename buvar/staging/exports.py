@@ -61,7 +61,7 @@ class Walls:
 
     def origin(self, key: t.Hashable) -> Walls:
         """Return who provides *key*, which this plugin exports: itself, or whom it has it from."""
-        mine = bool(components.Components(self.private).find(key)) or self.adapters.registers(key)
+        mine = self.private.names(key) or self.adapters.builds(key, imported=False)
         return self if mine else self.origins.get(key, self)
 
     @property
@@ -73,14 +73,9 @@ class Walls:
         """Return the components under *key* that are inside of the walls, by name."""
         return self.inside.find(key)
 
-    def builds(self, key: t.Hashable) -> bool:
-        """Say whether there are adapters for *key* inside of the walls."""
-        index = self.adapters.own()
-        return bool(index.candidates(index.form(key)))
-
     def has(self, key: t.Hashable) -> bool:
         """Say whether there is anything for *key* inside of the walls."""
-        return bool(self.components_of(key)) or self.builds(key)
+        return bool(self.components_of(key)) or self.adapters.builds(key)
 
 
 @attrs.define(eq=False)
@@ -144,7 +139,7 @@ class Doors:
             to.origins[key] = walls.origin(key)
             for each, item in walls.components_of(key).items():
                 stack.add_from(None, item, key, each)  # it is listed where it was added
-            if walls.builds(key):
+            if walls.adapters.builds(key):
                 stands_for = walls.adapters.lookup(key)[0].implementation
                 adapter = Adapter.through(Gate(walls.home, key), key, stands_for, walls.name)
                 to.adapters.import_(adapter)

@@ -221,17 +221,10 @@ class Stage:
 
     def _check(self) -> None:
         """Look after what will be injected: for all, and behind the walls of each plugin that has some."""
-        faults: list[Exception] = []
         views = [(self.context, di.roots(self.context))]
         # behind walls only their own roots: those of all are looked after from outside
         views += [(each.components, di.roots(each.walls.inside)) for each in self.plugins if each.walls is not None]
-        for view, roots in views:
-            try:
-                di.check(view.home.adapters, view, roots)
-            except ExceptionGroup as group:
-                faults += [each for each in group.exceptions if str(each) not in map(str, faults)]
-        if faults:
-            raise ExceptionGroup(f"the check of what is injected found {len(faults)} errors", faults)
+        di.check_all((view.home.adapters, view, roots) for view, roots in views)
 
     async def _abort(self, loads: asyncio.Future[None]) -> None:
         await self.plugins.abort()
