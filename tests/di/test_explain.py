@@ -43,17 +43,6 @@ def page_by_mailer(service: UserService) -> Page: ...
 def page_by_text(text: str) -> Page: ...
 
 
-@pytest.fixture
-def adapters():
-    return di.Adapters()
-
-
-@pytest.fixture(autouse=True)
-def _own_layer():
-    with context.child():
-        yield
-
-
 async def failure(adapters: di.Adapters, *targets: t.Any, **given: t.Any) -> di.ResolveError:
     with pytest.raises(di.ResolveError) as caught:
         await adapters.nject(*targets, **given)

@@ -7,7 +7,6 @@ import attrs
 import pytest
 
 from buvar import context, di, plugin
-from buvar.components import Components
 
 #: built step by step, compiled, and twice by the plan
 ROUNDS = range(4)
@@ -87,21 +86,8 @@ CLOSED = ["close users", "close session", "close engine"]
 
 
 @pytest.fixture
-def adapters():
-    return di.Adapters()
-
-
-@pytest.fixture
 def diary():
     return Diary()
-
-
-@pytest.fixture(autouse=True)
-def _own_stage():
-    """Give each test a root for its singletons."""
-    token = context.buvar_context.set(Components())
-    yield
-    context.buvar_context.reset(token)
 
 
 @pytest.mark.parametrize("lifetime", ["transient", "scoped"])

@@ -88,11 +88,6 @@ def builder_with(tp):
 
 
 @pytest.fixture
-def adapters():
-    return di.Adapters()
-
-
-@pytest.fixture
 def there():
     """Return a context that nothing was added to."""
     return Components()

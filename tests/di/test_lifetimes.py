@@ -52,19 +52,6 @@ class Adapted(Port): ...
 class Unrelated: ...
 
 
-@pytest.fixture
-def adapters():
-    return di.Adapters()
-
-
-@pytest.fixture(autouse=True)
-def _own_stage():
-    """Give each test a root for its singletons."""
-    token = context.buvar_context.set(Components())
-    yield
-    context.buvar_context.reset(token)
-
-
 def stage(prepare):
     """Run a stage of one plugin, which has no tasks."""
     ran = []

@@ -10,7 +10,6 @@ import attrs
 import pytest
 
 from buvar import context, di, plugin
-from buvar.components import Components
 
 ROUNDS = range(4)
 KEPT = pytest.mark.parametrize("lifetime", ["scoped", "singleton"])
@@ -33,19 +32,6 @@ class Users:
 
 class OwnError(Exception):
     pass
-
-
-@pytest.fixture
-def adapters():
-    return di.Adapters()
-
-
-@pytest.fixture(autouse=True)
-def _own_stage():
-    """Give each test a root for its singletons."""
-    token = context.buvar_context.set(Components())
-    yield
-    context.buvar_context.reset(token)
 
 
 @pytest.fixture

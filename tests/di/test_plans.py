@@ -10,7 +10,6 @@ import attrs
 import pytest
 
 from buvar import context, di
-from buvar.components import Components
 
 #: built step by step, compiled, and twice by the plan
 ROUNDS = range(4)
@@ -33,20 +32,6 @@ class Users:
 
 class OwnError(Exception):
     pass
-
-
-@pytest.fixture
-def adapters():
-    return di.Adapters()
-
-
-@pytest.fixture(autouse=True)
-def components():
-    """Give each test a root of its own."""
-    components = Components()
-    token = context.buvar_context.set(components)
-    yield components
-    context.buvar_context.reset(token)
 
 
 @pytest.fixture(params=["nject", "nject_now"])

@@ -87,11 +87,6 @@ def either() -> t.Union[Bar, Post]:
     return Bar()
 
 
-@pytest.fixture
-def adapters():
-    return di.Adapters()
-
-
 def found(adapters: di.Adapters, target: t.Any) -> list[t.Any]:
     return [adapter.implementation for adapter in adapters.lookup(target)]
 

@@ -51,17 +51,6 @@ class Baz:
     bar: Bar
 
 
-@pytest.fixture
-def adapters():
-    return di.Adapters()
-
-
-@pytest.fixture(autouse=True)
-def _own_layer():
-    with context.child():
-        yield
-
-
 async def test_an_object_is_built_with_all_that_it_needs(adapters):
     """Adapters are called for what the parameters of adapters need, to any depth."""
     adapters.register(Foo, Bar, Baz)

@@ -6,7 +6,6 @@ import attrs
 import pytest
 
 from buvar import context, di
-from buvar.components import Components
 
 #: built step by step, compiled, and twice by the plan
 ROUNDS = range(4)
@@ -51,20 +50,6 @@ class Sealed:
 class Named:
     def __init__(self, checks: t.Annotated[dict[str, Check], di.All]) -> None:
         self.checks = checks
-
-
-@pytest.fixture
-def adapters():
-    return di.Adapters()
-
-
-@pytest.fixture(autouse=True)
-def components():
-    """Give each test a root of its own."""
-    components = Components()
-    token = context.buvar_context.set(components)
-    yield components
-    context.buvar_context.reset(token)
 
 
 # -- names
