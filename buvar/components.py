@@ -335,7 +335,8 @@ class Components:
         maps = self._pushed(self.maps) + home.base
         if self.scope is None or self.scope is self.maps:
             return Components.of(maps, self.scope and maps, home)
-        return Components.of(maps, self._pushed(self.scope) + home.base, home)
+        pushed = self._pushed(self.scope)  # a scope around the whole stage is the same in all homes
+        return Components.of(maps, pushed + home.base if pushed else self.scope, home)
 
     def _pushed(self, maps: Maps) -> Maps:
         return maps[: max(0, len(maps) - len(self.home.base))]

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import inspect
 import typing as t
@@ -62,30 +63,34 @@ def pytest_runtest_call(item: pytest.Item) -> c.Generator[None, t.Any, t.Any]:
     funcargs = getattr(item, "funcargs", {})
     if "buvar_load" not in funcargs and "buvar_plugin_context" not in funcargs:
         return (yield)
-    from buvar.context import buvar_context as current
-
-    components = funcargs.get("buvar_plugin_context") or funcargs["buvar_stage"].context
-    token = current.set(components)
-    try:
+    with _at_home(funcargs.get("buvar_plugin_context") or funcargs["buvar_stage"].context):
         return (yield)
-    finally:
-        current.reset(token)
+
+
+def _at_home(components: Components) -> contextlib.AbstractContextManager[None]:
+    """Return a context manager: inside of its block *components* are current, and the adapters that go with them."""
+    from buvar.di import buvar_adapters
+
+    adapters = components.home.adapters or buvar_adapters.get()
+    current: contextlib.AbstractContextManager[None] = adapters.current(components)
+    return current
 
 
 def wrap_in_buvar_plugin_context(context: Components, func: c.Callable[P, R]) -> c.Callable[P, R]:
     """Return *func*, a function or a coroutine function, so that it runs with *context* as the current context."""
-    from buvar import context as contexts
-
     if not inspect.iscoroutinefunction(func):
-        return contexts.run(context)(func)
+
+        @functools.wraps(func)
+        def plain(*args: P.args, **kwargs: P.kwargs) -> R:
+            with _at_home(context):  # and in a context of its own, so that nothing that it sets stays
+                return contextvars.copy_context().run(func, *args, **kwargs)
+
+        return plain
 
     @functools.wraps(func)
     async def wrapper(*args: P.args, **kwargs: P.kwargs) -> t.Any:
-        token = contexts.buvar_context.set(context)
-        try:
+        with _at_home(context):
             return await func(*args, **kwargs)
-        finally:
-            contexts.buvar_context.reset(token)
 
     return t.cast("c.Callable[P, R]", wrapper)
 

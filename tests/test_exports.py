@@ -16,8 +16,8 @@ EXPORTS = {
         StackingTaskFactory add buvar_context child current_context find get pop push run scope set_task_factory
     """,
     "buvar.di": """
-        Adapter AdapterError Adapters All Graph Name ResolveError Root bind buvar_adapters check check_all graph nject
-        nject_now override register require resolve roots scoped singleton transient
+        Adapter AdapterError Adapters All Graph Name ResolveError Root bind buvar_adapters check check_all graph
+        graph_all nject nject_now override register require resolve roots scoped singleton transient
     """,
     "buvar.config": """
         Config ConfigError ConfigProblem ConfigSource ConversionError bool_var converter create_env_config

@@ -24,6 +24,7 @@ from .current import singleton as singleton
 from .current import transient as transient
 from .graph import Graph as Graph
 from .graph import graph as graph
+from .graph import graph_all as graph_all
 from .markers import All as All
 from .markers import Name as Name
 from .registry import Adapters as Adapters

@@ -14,13 +14,14 @@ from buvar import context, errors
 from buvar.components import Mark, missing
 
 from . import markers, signature, typeform
+from .gate import Gate
 
 _NOTHING: t.Final = (t.Any, object, types.NoneType, t.Never, t.NoReturn)
 
 
 #: what calling it gives: the object, a coroutine that returns it, a generator that yields it; nobody calls a gate
 Kind: t.TypeAlias = t.Literal["plain", "coroutine", "generator", "async generator", "gate"]
-_ASYNC: t.Final = ("coroutine", "async generator", "gate")
+_ASYNC: t.Final = ("coroutine", "async generator")
 _YIELDING: t.Final = (c.Generator, c.Iterator, c.Iterable, c.AsyncGenerator, c.AsyncIterator, c.AsyncIterable)
 
 
@@ -39,8 +40,8 @@ class Adapter:
     owner: str | None = None
     family: type | None = None
     interface: t.Any = missing
-    #: a `gate.Gate`, for what is built in another home
-    gate: t.Any = None
+    #: for what is built in another home
+    gate: Gate | None = None
     known: dict[t.Any, t.Any] | None = attrs.field(default=None, repr=False)
     #: whether it turned out to be a plain function that returns coroutines
     hides: bool = attrs.field(default=False, init=False)
@@ -80,12 +81,24 @@ class Adapter:
         )
 
     @classmethod
-    def through(cls, gate: t.Any, return_type: t.Any, stands_for: t.Any, owner: str | None) -> Adapter:
+    def through(
+        cls, gate: Gate, return_type: t.Any, stands_for: t.Any, owner: str | None, family: type | None = None
+    ) -> Adapter:
         """Return the adapter that gets *return_type* through *gate*; *stands_for* is told in messages."""
-        return cls(stands_for, return_type, "gate", owner=owner, gate=gate)
+        return cls(stands_for, return_type, "gate", owner=owner, family=family, gate=gate)
 
     def bound(self, cls: type) -> Adapter:
-        """Return the adapter that builds *cls*, a subclass of the `family`, by the same classmethod."""
+        """Return the one adapter that builds *cls*, a subclass of the `family`, by the same classmethod."""
+        return self._bound.get(cls) or self._bound.setdefault(cls, self._bind(cls))
+
+    @functools.cached_property
+    def _bound(self) -> dict[type, Adapter]:
+        return {}
+
+    def _bind(self, cls: type) -> Adapter:
+        if self.gate is not None:
+            target = self.gate.target.bound(cls) if isinstance(self.gate.target, Adapter) else cls
+            return Adapter.through(attrs.evolve(self.gate, target=target), cls, self.implementation, self.owner, cls)
         name = self.implementation.__name__
         method = getattr(cls, name, None)
         if not isinstance(method, types.MethodType) or method.__self__ is not cls:
@@ -133,8 +146,6 @@ class Adapter:
     @functools.cached_property
     def parameters(self) -> tuple[signature.Parameter, ...]:
         """What it needs, read at first use: annotations may name what is defined later. Raises `AdapterError`."""
-        if self.gate is not None:
-            return ()
         known = _known(self.implementation) if self.known is None else self.known
         return signature.parameters(self.implementation, known)
 

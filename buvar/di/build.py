@@ -16,7 +16,8 @@ from buvar import errors, scopes
 from buvar.components import merge
 
 from . import decide, explain, once, supply, typeform
-from .supply import Collected, Component, Constant, Given, Level, Node
+from .supply import Collected, Component, Constant, Given, Node
+from .views import Level, Views, at_home
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -26,6 +27,7 @@ if t.TYPE_CHECKING:
     from .adapter import Adapter
     from .decide import Decision, Step
     from .supply import Origin
+    from .views import View
 
 
 async def accept(made: t.Any, adapter: Adapter) -> t.Any:
@@ -77,13 +79,8 @@ class Build:
     #: who asks, where it is a function whose arguments are built
     function: t.Any = None
     sync: bool = False
-    #: the gates that led here
-    way: frozenset[t.Any] = frozenset()
-    maps: tuple[Maps, Maps, Maps] = attrs.field(init=False)
+    views: Views = attrs.field(init=False, default=attrs.Factory(lambda self: Views(self.components), takes_self=True))
     _built: dict[Node, t.Any] = attrs.field(factory=dict, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.maps = supply.maps_of(self.components)
 
     async def run(self) -> list[t.Any]:
         """Build what is missing; return the objects that were asked for."""
@@ -92,7 +89,7 @@ class Build:
                 self._built[step.node] = await self.keep(step)
             elif step.node.level is Level.CALL:
                 self._built[step.node] = await self._call(step, self._built)
-        return [self._value(origin, Level.CALL, self._built) for _, origin in self.decision.origins]
+        return [self._value(origin, self._built) for _, origin in self.decision.origins]
 
     def _missing(self) -> list[Step]:
         """Return the steps that have to be taken; what is kept and there is taken as it is, and asks for nothing."""
@@ -118,7 +115,7 @@ class Build:
     def refuse_awaiting(self) -> None:
         """Raise `ResolveError` for what is built asynchronously and is not there yet."""
         for step in self._missing():
-            if step.node.adapter.is_async and step.node.adapter.gate is None:
+            if step.node.adapter.is_async:
                 raise asynchronous(step.node.adapter)
 
     async def keep(self, step: Step) -> t.Any:
@@ -133,23 +130,21 @@ class Build:
         return await self._call(step, built)
 
     def _owner(self, node: Node) -> scopes.Scope:
-        return self.maps[node.level][0]
+        return self.views.maps(node.view)[0]
 
     async def _call(self, step: Step, built: dict[Node, t.Any]) -> t.Any:
         adapter = step.node.adapter
         args: list[t.Any] = []
         kwargs: dict[str, t.Any] = {}
         for need, origin in step.origins:
-            value = self._value(origin, step.node.level, built)
+            value = self._value(origin, built)
             if need.keyword_only:
                 kwargs[t.cast("str", need.name)] = value
             else:
                 args.append(value)
         if adapter.gate is not None:
-            if self.sync:
-                return adapter.gate.open_now(self.components, step.node.level, self.way)
-            return await adapter.gate.open(self.components, step.node.level, self.way)
-        with self._noting(step):
+            return args[0]
+        with self._noting(step), at_home(self.components, step.node.view):
             made = adapter.implementation(*args, **kwargs)
             if adapter.opens:
                 made = await self._open(made, step.node)
@@ -159,27 +154,29 @@ class Build:
 
     async def _open(self, generator: t.Any, node: Node) -> t.Any:
         """Start a generator; have it finalised by the scope, or else by the stage, that its object belongs to."""
+        if node.view.home is not None:
+            generator = homed(generator, node.adapter, self.components, node.view)
         if node.level is Level.STAGE or self.components.scope is None:
             if self.sync:
                 return open_in_stage_now(self.components, generator, node.adapter)
             return await open_in_stage(self.components, generator, node.adapter)
         made = await scopes.start(generator, node.adapter)
-        if not scopes.keep(self.maps[Level.SCOPE][0], generator, node.adapter):
+        if not scopes.keep(self.components.scope[0], generator, node.adapter):
             await over(generator, node.adapter)
         return made
 
-    def _value(self, origin: Origin, level: Level, built: dict[Node, t.Any]) -> t.Any:
+    def _value(self, origin: Origin, built: dict[Node, t.Any]) -> t.Any:
         match origin:
             case Node():
                 return built[origin]
-            case Component(key):
-                return supply.get(self.maps[level], key)
+            case Component(key, view):
+                return supply.get(self.views.maps(view), key)
             case Given(name):
                 return self.given[name]
             case Constant(item):
                 return item
-            case Collected(key, nodes, container):
-                return collected(self.maps[level], key, container, [built[node] for node in nodes])
+            case Collected(key, view, nodes, container):
+                return collected(self.views.maps(view), key, container, [built[node] for node in nodes])
 
     @contextlib.contextmanager
     def _noting(self, step: Step) -> c.Iterator[None]:
@@ -198,6 +195,41 @@ def collected(maps: Maps, key: t.Hashable, container: type, built: list[t.Any]) 
     if container is dict:
         return components
     return container({id(item): item for item in (*components.values(), *built)}.values())
+
+
+def homed(generator: t.Any, adapter: Adapter, components: Components, view: View) -> t.Any:
+    """Return *generator*, which belongs to another home, as one that runs there, also when it is finalised."""
+    if adapter.kind == "generator":
+        return _homed_now(generator, adapter, components, view)
+    return _homed(generator, adapter, components, view)
+
+
+async def _homed(
+    generator: t.Any, adapter: Adapter, components: Components, view: View
+) -> c.AsyncGenerator[t.Any, None]:
+    with at_home(components, view):
+        made = await scopes.start(generator, adapter)
+    ended: BaseException | None = None
+    try:
+        yield made
+    except BaseException as error:  # the generator itself tells what it makes of it
+        ended = error
+    with at_home(components, view):
+        await scopes.finish(generator, adapter, ended)
+
+
+def _homed_now(
+    generator: t.Any, adapter: Adapter, components: Components, view: View
+) -> c.Generator[t.Any, None, None]:
+    with at_home(components, view):
+        made = scopes.start_now(generator, adapter)
+    ended: BaseException | None = None
+    try:
+        yield made
+    except BaseException as error:
+        ended = error
+    with at_home(components, view):
+        scopes.finish_now(generator, adapter, ended)
 
 
 async def open_in_stage(components: Components, generator: t.Any, adapter: Adapter) -> t.Any:

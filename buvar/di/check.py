@@ -16,7 +16,8 @@ from buvar.ever import ever
 
 from . import decide, explain, signature, supply, typeform
 from .adapter import Adapter
-from .supply import Level, Node
+from .supply import Node
+from .views import CALL, Level, View
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -102,27 +103,27 @@ def _faults(registry: Registry, components: Components, root: Root) -> c.Iterato
     except (errors.AdapterError, errors.ResolveError) as error:
         yield error
         return
-    level, function = Level.CALL, root.target
+    view, function = CALL, root.target
     if isinstance(root.target, Adapter):
-        level, function = Level.STAGE, root.target.implementation
+        view, function = View(Level.STAGE), root.target.implementation
     for need in needs:  # one by one, so that one fault hides no other
         asker = None if need.name is None else function
-        for fault in _faults_of_need(offer_for(registry, components, root), need, level, asker):
+        for fault in _faults_of_need(offer_for(registry, components, root), need, view, asker):
             if root.place is not None:
                 fault.add_note(f"required at {root.place}")
             yield fault
 
 
 def _faults_of_need(
-    offer: supply.Supply, need: Parameter, level: Level, function: t.Any
+    offer: supply.Supply, need: Parameter, view: View, function: t.Any
 ) -> c.Iterator[errors.BuvarError]:
     try:
-        decision = decide.decide(offer, (need,), level)
+        decision = decide.decide(offer, (need,), view)
     except errors.AdapterError as error:
         yield error
         return
     if decision is None:
-        yield from explain.failures(offer, (need,), function, level)
+        yield from explain.failures(offer, (need,), function, view)
         return
     for step in decision.steps.values():
         if reason := explain.why_not_kept(offer, step.node):
@@ -130,7 +131,8 @@ def _faults_of_need(
     asked: list[tuple[Parameter, Origin, Step | None]] = [(one, origin, None) for one, origin in decision.origins]
     asked += [(one, origin, step) for step in decision.steps.values() for one, origin in step.origins]
     for one, origin, asker in asked:
-        if isinstance(origin, Node) and (rivals := _rivals(offer, one, origin)):
+        inside = view if asker is None else offer.inside(asker.node)
+        if isinstance(origin, Node) and (rivals := _rivals(offer, one, origin, inside)):
             yield explain.ambiguity(decision, one, asker, rivals, function)
 
 
@@ -141,13 +143,13 @@ def offer_for(registry: Registry, components: Components, root: Root) -> supply.
         for base in kind.__mro__:
             ever.note(base)
             there.maps[0][base] = scopes.CLOSED  # anything: it is only looked whether there is something
-    return supply.Supply(registry.index, there, {}, registry.overrides)
+    return supply.Supply(registry, there, {})
 
 
-def _rivals(offer: supply.Supply, need: Parameter, chosen: Node) -> list[Node]:
+def _rivals(offer: supply.Supply, need: Parameter, chosen: Node, view: View) -> list[Node]:
     """Return all that could as well be taken for *need*: adapters of different types, none of them the very type."""
     wanted = [one for one in typeform.members(need.form.tp) if one is not type(None)]
-    nodes = offer.nodes(need, chosen.level)
+    nodes = offer.nodes(need, view)
     if len(wanted) > 1 or len(nodes) < 2 or any(node.adapter.return_type == wanted[0] for node in nodes):
         return []
     if all(typeform.answers(chosen.adapter.return_type, node.adapter.return_type) for node in nodes):

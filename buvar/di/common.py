@@ -7,7 +7,7 @@ import typing as t
 
 from buvar import scopes
 
-from . import build, once, typeform
+from . import build, once, typeform, views
 
 #: what all plans use
 COMMON: t.Final = {
@@ -16,10 +16,12 @@ COMMON: t.Final = {
     "Waiters": once.Waiters,
     "accept": build.accept,
     "accept_now": build.accept_now,
+    "at_home": views.at_home,
     "collected": build.collected,
     "current_task": asyncio.current_task,
     "done": once.done,
     "fits": typeform.fits,
+    "homed": build.homed,
     "keep": scopes.keep,
     "open_in_stage": build.open_in_stage,
     "open_in_stage_now": build.open_in_stage_now,

@@ -21,7 +21,8 @@ import attrs
 from buvar.components import missing
 
 from . import supply
-from .supply import Collected, Constant, Level, Node, Origin
+from .supply import Collected, Constant, Node, Origin
+from .views import CALL, View
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -70,6 +71,15 @@ class Decision:
         """Return under what the scope or the stage keeps what *node* builds."""
         return self.substitutes.get(node, node.adapter)
 
+    def behind(self, origin: Origin) -> Origin:
+        """Return *origin*, or what is behind it where it is a gate."""
+        if isinstance(origin, Node) and origin.adapter.gate is not None:
+            return self.behind(self.steps[origin].origins[0][1])
+        if isinstance(origin, Collected):
+            nodes = [node for each in origin.nodes if isinstance(node := self.behind(each), Node)]
+            return attrs.evolve(origin, nodes=tuple(dict.fromkeys(nodes)))
+        return origin
+
     def private(self, step: Step) -> list[Step]:
         """Return the steps of what is built for *step* alone, since nobody keeps it, in order."""
         found: set[Node] = set()
@@ -97,13 +107,13 @@ class _CircleMetError(Exception):
     """The quick walk met an open node."""
 
 
-def decide(offer: supply.Supply, needs: tuple[Parameter, ...], level: Level = Level.CALL) -> Decision | None:
+def decide(offer: supply.Supply, needs: tuple[Parameter, ...], view: View = CALL) -> Decision | None:
     """Decide where *needs* come from; None when one of them is not to be had."""
     try:
-        return _Walker(offer, careful=False).decide(needs, level)
+        return _Walker(offer, careful=False).decide(needs, view)
     except _CircleMetError:
         offer.probes.clear()
-        return _Walker(offer, careful=True).decide(needs, level)
+        return _Walker(offer, careful=True).decide(needs, view)
 
 
 class _Walker:
@@ -117,8 +127,8 @@ class _Walker:
         self._open: set[Node] = set()
         self._looks: list[supply.Probe | supply.Fit] = []
 
-    def decide(self, needs: tuple[Parameter, ...], level: Level) -> Decision | None:
-        origins = self._run(self._origins(None, needs, level))
+    def decide(self, needs: tuple[Parameter, ...], view: View) -> Decision | None:
+        origins = self._run(self._origins(None, needs, view))
         if origins is None:
             return None
         looks = tuple(dict.fromkeys([*self._looks, *self._offer.probes]))
@@ -140,13 +150,10 @@ class _Walker:
 
     def _enter(self, node: Node, asker: Asker) -> Walk[bool]:
         """Decide where the arguments of *node* come from; False when something that it needs is not to be had."""
-        if not self._offer.leads(node):
-            self._failed.add(node)
-            return False
         mark = len(self._steps)
         self._open.add(node)
         before, self._offer.probes = self._offer.probes, []
-        origins = yield from self._origins(node, node.adapter.parameters, node.level)
+        origins = yield from self._origins(node, self._offer.needs(node), self._offer.inside(node))
         looks, self._offer.probes = self._offer.probes, before
         self._open.discard(node)
         if origins is None:
@@ -159,17 +166,17 @@ class _Walker:
         return True
 
     def _origins(
-        self, asker: Node | None, needs: tuple[Parameter, ...], level: Level
+        self, asker: Node | None, needs: tuple[Parameter, ...], view: View
     ) -> Walk[list[tuple[Parameter, Origin]] | None]:
         origins: list[tuple[Parameter, Origin]] = []
         for need in needs:
             origin: Origin | None = None
-            if need.collect is not None and (origin := self._offer.instead(need, level)) is None:
-                origin = yield from self._collect((asker, need), level)
+            if need.collect is not None and (origin := self._offer.instead(need, view)) is None:
+                origin = yield from self._collect((asker, need), view)
             elif need.collect is None:
-                origin = self._offer.find(need, level)
+                origin = self._offer.find(need, view)
             if origin is None:
-                origin = yield from self._choose((asker, need), level)
+                origin = yield from self._choose((asker, need), view)
             if origin is None:
                 if need.default is missing:
                     return None
@@ -177,24 +184,24 @@ class _Walker:
             origins.append((need, origin))
         return origins
 
-    def _choose(self, asker: Asker, level: Level) -> Walk[Origin | None]:
-        for adapter in self._offer.candidates(asker[1]):
-            node = supply.node_of(adapter, level)
+    def _choose(self, asker: Asker, view: View) -> Walk[Origin | None]:
+        for adapter in self._offer.candidates(asker[1], view.home):
+            node = supply.node_of(adapter, view)
             if (fake := self._offer.faked(adapter)) is not None:
                 return fake
             if node in self._steps or (self._may_enter(node) and (yield node, asker)):
                 return node
         return None
 
-    def _collect(self, asker: Asker, level: Level) -> Walk[Origin]:
+    def _collect(self, asker: Asker, view: View) -> Walk[Origin]:
         assert asker[1].collect is not None
         form, container = asker[1].collect
         nodes: list[Node] = []
-        for adapter in reversed(() if container is dict else self._offer.index.candidates(form)):
-            node = supply.node_of(adapter, level)
+        for adapter in reversed(() if container is dict else self._offer.index_at(view.home).candidates(form)):
+            node = supply.node_of(adapter, view)
             if node in self._steps or (self._may_enter(node) and (yield node, asker)):
                 nodes.append(node)
-        return Collected(form.tp, tuple(nodes), container)
+        return Collected(form.tp, view, tuple(nodes), container)
 
     def _may_enter(self, node: Node) -> bool:
         if node in self._open:

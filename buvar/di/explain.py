@@ -8,9 +8,10 @@ import typing as t
 import attrs
 
 from buvar import errors
+from buvar.components import merge
 
 from . import signature, supply, typeform
-from .supply import Level
+from .views import CALL, Level, View
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -26,30 +27,25 @@ _LEVELS: t.Final = 4
 
 def failure(offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any) -> errors.ResolveError:
     """Return the error for the first of *needs* that cannot be met; *function* has them, None for a bare request."""
-    return next(failures(offer, needs, function, Level.CALL))
+    return next(failures(offer, needs, function))
 
 
 def failures(
-    offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any, level: Level
+    offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any, view: View = CALL
 ) -> c.Iterator[errors.ResolveError]:
     """Yield an error for each of *needs* that cannot be met; see `failure`."""
     needs = tuple(needs)
-    satisfied = offer.satisfiable(node for need in needs for node in offer.nodes(need, level))
+    satisfied = offer.satisfiable(node for need in needs for node in offer.nodes(need, view))
     for need in needs:
         story = _Story(offer, satisfied)
-        if not story.can_meet(need, level):
+        if not story.can_meet(need, view):
             asker = () if function is None else (_step(signature.label(function), need, signature.place_of(function)),)
-            yield story.tell(need, level, asker, {}, 0)
+            yield story.tell(need, view, asker, {}, 0)
 
 
 def why_not_kept(offer: supply.Supply, node: Node) -> str | None:
     """Return why what *node* builds cannot be kept where it has to be, None when it can."""
-    adapter, level = node
-    if adapter.gate is not None:
-        behind = adapter.gate.offer(offer, level)
-        found = None if adapter.gate in offer.gates else adapter.gate.decide(behind, level)
-        steps = () if found is None else found.steps
-        return next((reason for each in steps if (reason := why_not_kept(behind, each))), None)
+    adapter, level = node.adapter, node.level
     if adapter.lifetime == "scoped":
         if level is Level.STAGE:
             return "it is scoped, and what needs it is a singleton, which outlives each scope; make that one scoped too"
@@ -69,6 +65,8 @@ def step_failure(decision: Decision, step: Step, reason: str, function: t.Any) -
 
 def _path(askers: c.Iterable[Asker], function: t.Any) -> c.Iterator[errors.Step]:
     for asker, need in askers:
+        if asker is not None and asker.adapter.gate is not None:
+            continue  # nobody wrote it
         if asker is not None:
             yield _step(asker.adapter.label, need, asker.adapter.place)
         elif function is not None:
@@ -91,10 +89,7 @@ def ambiguity(
 
 def note(adapter: Adapter, askers: c.Iterable[Asker], function: t.Any) -> str:
     """Return the note for an error that *adapter* itself raised: who it is, where, and who needed it."""
-    path = [typeform.show(adapter.return_type)]
-    for asker, need in askers:
-        if asker is not None or function is not None:
-            path.append(str(_step(signature.label(function) if asker is None else asker.adapter.label, need, None)))
+    path = [typeform.show(adapter.return_type), *(step.name for step in _path(askers, function))]
     where = f" ({adapter.place})" if adapter.place is not None else ""
     return f"raised by the adapter {adapter.label}{where}, building {' <- '.join(path)}"
 
@@ -109,11 +104,11 @@ class _Story:
     satisfied: set[Node]
     told: set[Node] = attrs.field(factory=set)
 
-    def can_meet(self, need: Parameter, level: Level) -> bool:
-        return self.offer.has(need, level) or not self.satisfied.isdisjoint(self.offer.nodes(need, level))
+    def can_meet(self, need: Parameter, view: View) -> bool:
+        return self.offer.has(need, view) or not self.satisfied.isdisjoint(self.offer.nodes(need, view))
 
     def tell(
-        self, need: Parameter, at: Level, below: tuple[errors.Step, ...], way: dict[Node, Parameter], depth: int
+        self, need: Parameter, at: View, below: tuple[errors.Step, ...], way: dict[Node, Parameter], depth: int
     ) -> errors.ResolveError:
         """Follow the one thing that is not to be had; *below* are the steps that led here, the nearest first."""
         steps = list(reversed(below))
@@ -121,25 +116,24 @@ class _Story:
             node = candidates[0]
             if node in way:
                 return self._circle(node, need, steps, way)
-            if node.adapter.gate is not None:
-                return self._behind(node, need, steps)
             if reason := why_not_kept(self.offer, node):  # then it is beside the point what it lacks
                 return self._error(need, steps, reason, place=node.adapter.place)
             way[node], step = self._enter(node)
-            steps.append(step)
-            need, at = way[node], node.level
+            steps += step
+            need, at = way[node], self.offer.inside(node)
         if candidates:
             reason = "none of its adapters can be satisfied"
             return self._error(need, steps, reason, self._causes(need, candidates, way, depth))
         return self._error(need, steps, self._why_missing(need, at))
 
-    def _untold(self, need: Parameter, at: Level, way: dict[Node, Parameter]) -> list[Node]:
+    def _untold(self, need: Parameter, at: View, way: dict[Node, Parameter]) -> list[Node]:
         return [one for one in self.offer.nodes(need, at) if one in way or one not in self.told]
 
-    def _enter(self, node: Node) -> tuple[Parameter, errors.Step]:
+    def _enter(self, node: Node) -> tuple[Parameter, list[errors.Step]]:
         self.told.add(node)
-        lacking = next(need for need in node.adapter.parameters if not self.can_meet(need, node.level))
-        return lacking, _step(node.adapter.label, lacking, node.adapter.place)
+        inside = self.offer.inside(node)
+        lacking = next(need for need in self.offer.needs(node) if not self.can_meet(need, inside))
+        return lacking, list(_path([(node, lacking)], None))
 
     def _causes(
         self, need: Parameter, candidates: list[Node], way: dict[Node, Parameter], depth: int
@@ -149,31 +143,17 @@ class _Story:
         for node in candidates:
             if node in way:
                 yield self._circle(node, need, [], way)
-            elif node.adapter.gate is not None:
-                yield self._behind(node, need, [])
             elif node in self.told:  # by the cause before this one
                 yield self._error(need, [], f"{node.adapter.label} cannot be called, as told above")
             else:
                 lacking, step = self._enter(node)
-                yield self.tell(lacking, node.level, (step,), {**way, node: lacking}, depth + 1)
-
-    def _behind(self, node: Node, need: Parameter, steps: list[errors.Step]) -> errors.ResolveError:
-        """Tell what is the matter behind a gate."""
-        gate = node.adapter.gate
-        if gate in self.offer.gates:
-            reason = f"a circle: {node.adapter.owner or 'the stage'} needs it itself to build it"
-            return self._error(need, steps, reason, place=node.adapter.place)
-        behind = gate.offer(self.offer, node.level)
-        fault = next(failures(behind, (behind.index.need(gate.target),), None, node.level), None)
-        if fault is None:
-            return self._error(need, steps, "a circle through what plugins export", place=node.adapter.place)
-        return errors.ResolveError(fault.target, fault.reason, (*fault.steps, *reversed(steps)), fault.causes)
+                yield self.tell(lacking, self.offer.inside(node), tuple(step), {**way, node: lacking}, depth + 1)
 
     def _circle(
         self, node: Node, need: Parameter, steps: list[errors.Step], way: dict[Node, Parameter]
     ) -> errors.ResolveError:
         inside = itertools.dropwhile(lambda one: one[0] != node, way.items())
-        around = reversed([f"{one.adapter.label}({lacking.name})" for one, lacking in inside])
+        around = reversed([step.name for one, lacking in inside for step in _path([(one, lacking)], None)])
         names = [typeform.show(need.form.tp), *around]
         advice = "add a component or another adapter for one of them, or give a parameter a default"
         return self._error(need, steps, f"a circle, {' <- '.join(names)}; {advice}")
@@ -190,33 +170,34 @@ class _Story:
         path = (errors.Step(head, place), *reversed(steps))
         return errors.ResolveError(need.form.tp, reason, path, tuple(causes))
 
-    def _why_missing(self, need: Parameter, at: Level) -> str:
-        if self.offer.candidates(need):
+    def _why_missing(self, need: Parameter, at: View) -> str:
+        home = at.home or self.offer.components.home
+        if self.offer.candidates(need, at.home):
             return "it cannot be built, as told above"
         if not need.form.keys:
             return "its type says nothing to find it by; annotate it, give it a default, or give it by keyword"
         if need.pick is not None:
             what = f"no component {_describe(need.form.tp)} is named {need.pick!r}"
-            return f"{what}{self._hint(need)}"
-        if at is Level.CALL and need.name is not None and need.name in self.offer.given:
+            return f"{what}{self._hint(need, at)}"
+        if at == CALL and need.name is not None and need.name in self.offer.given:
             given = errors.describe(type(self.offer.given[need.name]))
             return f"the given dependency {need.name!r} is a {given}, and nothing else provides it"
-        if at is not Level.CALL and self.offer.find(need, Level.CALL) is not None:
-            keeper = "the stage" if at is Level.STAGE else "the scope"
+        if at.level is not Level.CALL and self.offer.find(need, View(Level.CALL, at.home)) is not None:
+            keeper = "the stage" if at.level is Level.STAGE else "the scope"
             return (
                 f"what needs it is kept by {keeper}, which has none of its own: what the call has, or an inner layer, "
                 f"may end before {keeper} does; add it to the context of {keeper}"
             )
-        said = self.offer.components.home.explain(need.form.tp) or self._hint(need)
+        said = home.explain(need.form.tp) or self._hint(need, at)
         return f"no component and no adapter provides {_describe(need.form.tp)}{said}"
 
-    def _hint(self, need: Parameter) -> str:
-        names = {name for key in need.form.keys for name in self.offer.components.find(key)}
+    def _hint(self, need: Parameter, at: View) -> str:
+        names = {name for key in need.form.keys for name in merge(self.offer.views.maps(at), key)}
         if names:
             return f"; there are components of that type named {', '.join(sorted(map(repr, names)))}"
         if need.pick is not None:
             return ""
-        known = {typeform.show(adapter.return_type): adapter.return_type for adapter in self.offer.index}
+        known = {typeform.show(adapter.return_type): adapter.return_type for adapter in self.offer.index_at(at.home)}
         near = errors.nearest(typeform.show(need.form.tp), known)
         return f"; did you mean {_describe(known[near])}?" if near is not None else ""
 

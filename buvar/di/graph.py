@@ -16,12 +16,13 @@ from .check import Root, needs_of, offer_for
 from .picture import AdapterNode, ComponentNode, Edge, How, RootNode
 from .picture import Graph as Graph
 from .signature import Parameter
-from .supply import Collected, Component, Constant, Level, Node
+from .supply import Collected, Component, Constant, Node
+from .views import CALL, Level, View
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
-    from buvar.components import Components, Entry, Maps
+    from buvar.components import Components, Entry, Home, Maps
 
     from .adapter import Adapter
     from .decide import Decision
@@ -35,69 +36,70 @@ def graph(registry: Registry, components: Components) -> Graph:
     """Return the graph of the adapters in *registry*, and of the components and roots (see `require`) in *components*.
 
     A need that cannot be met is missing, be it for something that it needs in turn, or for a circle; so is what nothing
-    could keep, such as something scoped for a singleton.
+    could keep, such as something scoped for a singleton. What stands behind walls is there where it is needed.
     """
-    return _Drawing(registry, components).draw()
+    return graph_all([(registry, components)])
+
+
+def graph_all(views: c.Iterable[tuple[Registry, Components]]) -> Graph:
+    """Return one `graph` of several views, of plugins with walls after that of all: of theirs what is their own."""
+    drawing = _Drawing()
+    for registry, components in views:
+        _Asking(drawing, registry, components).draw()
+    return drawing.graph()
 
 
 class _Asked(supply.Supply):
     """A supply of which one adapter is asked for, so that it does not feed itself."""
 
     def __init__(self, adapter: Adapter, registry: Registry, components: Components) -> None:
-        super().__init__(registry.index, components, {}, registry.overrides)
+        super().__init__(registry, components, {})
         self._asked = adapter
 
-    def candidates(self, need: Parameter) -> tuple[Adapter, ...]:
-        return (self._asked,) if need is _ITSELF else super().candidates(need)
+    def candidates(self, need: Parameter, home: Home | None) -> tuple[Adapter, ...]:
+        return (self._asked,) if need is _ITSELF else super().candidates(need, home)
 
 
 class _Drawing:
-    def __init__(self, registry: Registry, components: Components) -> None:
-        self._registry = registry
-        self._components = components
-        self._adapters: dict[Adapter, AdapterNode] = {}
-        self._waiting: list[Adapter] = []
+    """The nodes and edges so far."""
+
+    def __init__(self) -> None:
+        #: an adapter, and the registry by which its needs are resolved -> its node
+        self._adapters: dict[tuple[Adapter, Registry], AdapterNode] = {}
         self._nodes: list[ComponentNode] = []
         #: the identity of an item -> the node of each addition of it, and the keys and the name that it is filed under
         self._filed: dict[int, list[tuple[ComponentNode, tuple[t.Any, ...], t.Hashable]]] = {}
+        self._roots: dict[Root, RootNode] = {}
         self._edges: list[Edge] = []
 
-    def draw(self) -> Graph:
-        roots: dict[Root, RootNode] = {}
-        for adapter in self._registry.index:
-            self._adapter(adapter)
-        for entry in self._components.entries():
-            if not isinstance(entry.item, Root):
-                self._add(entry.item, entry.key, entry.name, entry.owner, entry.place)
-            elif entry.item not in roots:
-                roots[entry.item] = self._root(f"r{len(roots) + 1}", entry.item, entry)
-        for adapter in self._waiting:  # it grows
-            self._ask(adapter)
-        return Graph(tuple(self._adapters.values()), tuple(self._nodes), tuple(roots.values()), tuple(self._edges))
+    def graph(self) -> Graph:
+        return Graph(
+            tuple(self._adapters.values()), tuple(self._nodes), tuple(self._roots.values()), tuple(self._edges)
+        )
 
-    def _adapter(self, adapter: Adapter) -> str:
-        if adapter not in self._adapters:
-            fault = None
-            try:
-                _ = adapter.parameters
-            except errors.AdapterError as error:
-                fault = str(error)
-            self._adapters[adapter] = AdapterNode(
-                id=f"a{len(self._adapters) + 1}",
-                type=typeform.show(adapter.return_type),
-                description=_describe(adapter.return_type),
-                label=adapter.label,
-                kind=adapter.kind,
-                lifetime=adapter.lifetime,
-                owner=adapter.owner,
-                place=adapter.place,
-                fault=fault,
-            )
-            if fault is None:
-                self._waiting.append(adapter)
-        return self._adapters[adapter].id
+    def adapter(self, adapter: Adapter, registry: Registry) -> tuple[str, bool]:
+        """Return the name of the node of *adapter*, and whether its needs are still to be drawn."""
+        if (adapter, registry) in self._adapters:
+            return self._adapters[adapter, registry].id, False
+        fault = None
+        try:
+            _ = adapter.parameters
+        except errors.AdapterError as error:
+            fault = str(error)
+        node = self._adapters[adapter, registry] = AdapterNode(
+            id=f"a{len(self._adapters) + 1}",
+            type=typeform.show(adapter.return_type),
+            description=_describe(adapter.return_type),
+            label=adapter.label,
+            kind=adapter.kind,
+            lifetime=adapter.lifetime,
+            owner=adapter.owner,
+            place=adapter.place,
+            fault=fault,
+        )
+        return node.id, fault is None
 
-    def _add(
+    def add(
         self, item: object, key: t.Hashable, name: t.Hashable, owner: str | None, place: errors.Place | None
     ) -> ComponentNode:
         shown = name if name is None or type(name) is str else errors.describe(name)
@@ -107,76 +109,117 @@ class _Drawing:
         self._filed.setdefault(id(item), []).append((node, keys, name))
         return node
 
-    def _root(self, identity: str, root: Root, entry: Entry) -> RootNode:
+    def component(self, item: object, key: t.Hashable, name: t.Hashable) -> str:
+        for node, keys, named in self._filed.get(id(item), ()):
+            if key in keys and named == name:
+                return node.id
+        return self.add(item, key, name, None, None).id
+
+    def is_known(self, entry: Entry) -> bool:
+        """Say whether *entry* is drawn, since another view has it too."""
+        if isinstance(entry.item, Root):
+            return entry.item in self._roots
+        return any(node.place == entry.place for node, _, _ in self._filed.get(id(entry.item), ()))
+
+    def root(self, root: Root, owner: str | None, place: errors.Place, fault: str | None) -> str:
+        node = self._roots[root] = RootNode(f"r{len(self._roots) + 1}", str(root), owner, root.place or place, fault)
+        return node.id
+
+    def link(self, asker: str, need: Parameter, provider: str | None, how: How, why: str | None = None) -> None:
+        self._edges.append(Edge(asker, need.name, _describe(need.form.tp), provider, how, why))
+
+
+class _Asking:
+    """Draws what one view has, and what that needs."""
+
+    def __init__(self, drawing: _Drawing, registry: Registry, components: Components) -> None:
+        self._drawing = drawing
+        self._registry = registry
+        self._components = components
+        self._waiting: list[tuple[str, Adapter, Home | None]] = []
+
+    def draw(self) -> None:
+        for adapter in self._registry.own:
+            self._adapter(adapter, None)
+        for entry in self._components.entries():
+            if self._drawing.is_known(entry):
+                continue
+            if isinstance(entry.item, Root):
+                self._root(entry.item, entry)
+            else:
+                self._drawing.add(entry.item, entry.key, entry.name, entry.owner, entry.place)
+        for asker, adapter, home in self._waiting:  # it grows
+            self._ask(asker, adapter, home)
+
+    def _adapter(self, adapter: Adapter, home: Home | None) -> str:
+        identity, is_new = self._drawing.adapter(adapter, self._registry if home is None else home.adapters)
+        if is_new:
+            self._waiting.append((identity, adapter, home))
+        return identity
+
+    def _root(self, root: Root, entry: Entry) -> None:
         fault = None
         try:
             needs = needs_of(self._registry, root)
         except (errors.AdapterError, errors.ResolveError) as error:
             needs, fault = (), str(error)
+        identity = self._drawing.root(root, entry.owner, entry.place, fault)
         for need in needs:
             function = None if need.name is None else root.target
-            self._decide(identity, offer_for(self._registry, self._components, root), need, Level.CALL, function)
-        return RootNode(identity, str(root), entry.owner, root.place or entry.place, fault)
+            self._decide(identity, offer_for(self._registry, self._components, root), need, CALL, function)
 
-    def _ask(self, adapter: Adapter) -> None:
+    def _ask(self, asker: str, adapter: Adapter, home: Home | None) -> None:
         """Add the edges of *adapter*: as it is decided as a whole, or one by one where it cannot be called."""
-        asker = self._adapter(adapter)
-        node = supply.node_of(adapter, Level.CALL)
+        node = supply.node_of(adapter, View(Level.CALL, home))
         offer = _Asked(adapter, self._registry, self._components.push_scope())
         try:
-            whole = decide.decide(offer, (_ITSELF,))
+            whole = decide.decide(offer, (_ITSELF,), View(Level.CALL, home))
         except errors.AdapterError:  # of a candidate
             whole = None
         if whole is not None and node in whole.steps:
             faults = _faults(offer, whole, None)
             for need, origin in whole.steps[node].origins:
-                self._edge(asker, need, origin, offer.maps[node.level], faults)
+                self._edge(asker, need, whole.behind(origin), offer, faults)
             return
         for need in adapter.parameters:
-            self._decide(asker, offer, need, node.level, adapter.implementation)
+            self._decide(asker, offer, need, node.view, adapter.implementation)
 
-    def _decide(self, asker: str, offer: supply.Supply, need: Parameter, level: Level, function: t.Any) -> None:
+    def _decide(self, asker: str, offer: supply.Supply, need: Parameter, view: View, function: t.Any) -> None:
         try:
-            decision = decide.decide(offer, (need,), level)
+            decision = decide.decide(offer, (need,), view)
             if decision is None:
-                raise next(explain.failures(offer, (need,), function, level))
+                raise next(explain.failures(offer, (need,), function, view))
         except (errors.AdapterError, errors.ResolveError) as error:
-            self._link(asker, need, None, "missing", str(error))
+            self._drawing.link(asker, need, None, "missing", str(error))
         else:
             faults = _faults(offer, decision, function)
-            self._edge(asker, need, decision.origins[0][1], offer.maps[level], faults)
+            self._edge(asker, need, decision.behind(decision.origins[0][1]), offer, faults)
 
-    def _edge(self, asker: str, need: Parameter, origin: Origin, maps: Maps, faults: c.Mapping[Node, str]) -> None:
-        """Add the edges of one need that was decided; *maps* are those of the level of who asks."""
+    def _edge(
+        self, asker: str, need: Parameter, origin: Origin, offer: supply.Supply, faults: c.Mapping[Node, str]
+    ) -> None:
+        """Add the edges of one need that was decided."""
+        link = self._drawing.link
         if found := [faults[node] for node in decide.nodes_of([(need, origin)]) if node in faults]:
-            self._link(asker, need, None, "missing", found[0])
+            link(asker, need, None, "missing", found[0])
         elif isinstance(origin, Node):
-            self._link(asker, need, self._adapter(origin.adapter), "adapter")
+            link(asker, need, self._adapter(origin.adapter, origin.view.home), "adapter")
         elif isinstance(origin, Component):
-            self._link(asker, need, self._component(maps, origin.key), "component")
+            link(asker, need, self._component(offer.views.maps(origin.view), origin.key), "component")
         elif isinstance(origin, Collected):
-            items = merge(maps, origin.key).items()
-            providers: list[str | None] = [self._component_of(item, origin.key, name) for name, item in items]
-            providers += [self._adapter(node.adapter) for node in origin.nodes]
-            for provider in providers or [None]:
-                self._link(asker, need, provider, "collected")
+            items = merge(offer.views.maps(origin.view), origin.key).items()
+            providers: list[str | None] = [self._drawing.component(item, origin.key, name) for name, item in items]
+            providers += [self._adapter(node.adapter, node.view.home) for node in origin.nodes]
+            for provider in dict.fromkeys(providers) or [None]:
+                link(asker, need, provider, "collected")
         elif isinstance(origin, Constant):  # nothing is given by keyword here
-            self._link(asker, need, None, "default" if origin.override is None else "override")
-
-    def _link(self, asker: str, need: Parameter, provider: str | None, how: How, why: str | None = None) -> None:
-        self._edges.append(Edge(asker, need.name, _describe(need.form.tp), provider, how, why))
+            link(asker, need, None, "default" if origin.override is None else "override")
 
     def _component(self, maps: Maps, filed: t.Hashable) -> str:
         item = supply.get(maps, filed)
         if isinstance(filed, tuple) and filed[:1] == (NAMED,):
-            return self._component_of(item, *filed[1:])
-        return self._component_of(item, filed, None)
-
-    def _component_of(self, item: object, key: t.Hashable, name: t.Hashable) -> str:
-        for node, keys, named in self._filed.get(id(item), ()):
-            if key in keys and named == name:
-                return node.id
-        return self._add(item, key, name, None, None).id
+            return self._drawing.component(item, *filed[1:])
+        return self._drawing.component(item, filed, None)
 
 
 def _faults(offer: supply.Supply, decision: Decision, function: t.Any) -> dict[Node, str]:

@@ -44,7 +44,7 @@ def _without(former: Filed, filed: tuple[Filed, ...]) -> tuple[Filed, ...]:
 class Index:
     """An immutable list of adapters, in order of registration, by the types that they answer."""
 
-    __slots__ = ("_bound", "_by_family", "_by_key", "_filed", "_forms", "_found", "_generic", "_serial")
+    __slots__ = ("_by_family", "_by_key", "_filed", "_forms", "_found", "_generic", "_serial")
 
     def __init__(self) -> None:
         self._filed: dict[tuple[t.Any, ...], Filed] = {}
@@ -54,22 +54,14 @@ class Index:
         self._serial = 0
         self._found: dict[typeform.Form, tuple[Adapter, ...]] = {}
         self._forms: dict[t.Any, typeform.Form] = {}
-        self._bound: dict[tuple[Filed, type], Adapter] = {}
 
     def plus(self, *registrations: Registration) -> Index:
         """Return an index with *registrations* too; what was registered before moves to the end."""
         index = Index()
         index._filed, index._by_key, index._by_family = dict(self._filed), dict(self._by_key), dict(self._by_family)
         index._generic, index._serial = self._generic, self._serial
-        index._bound = self._bound  # they are keys of what is kept
         for adapter, replace in registrations:
             index._file(adapter, replace=replace)
-        return index
-
-    def without(self, adapters: c.Collection[Adapter]) -> Index:
-        """Return an index that has not *adapters*."""
-        index = Index().plus(*(each for each in self.filed() if each[0] not in adapters))
-        index._bound = self._bound
         return index
 
     def filed(self) -> c.Iterator[Registration]:
@@ -150,13 +142,9 @@ class Index:
         """Yield the classmethods of bases of *member* that build it too, the nearest base's first."""
         for base in member.__mro__[1:]:
             for filed in reversed(self._by_family.get(base, ())):
-                adapter = self._bind(filed, member)
+                adapter = filed.adapter.bound(member)
                 if typeform.answers(adapter.return_type, wanted):
                     yield filed, adapter
-
-    def _bind(self, filed: Filed, cls: type) -> Adapter:
-        key = filed, cls
-        return self._bound.get(key) or self._bound.setdefault(key, filed.adapter.bound(cls))
 
     def _alike(self, wanted: type) -> c.Iterator[tuple[Filed, Adapter]]:
         """Yield what satisfies the protocol *wanted* without deriving from it."""

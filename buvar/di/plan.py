@@ -21,8 +21,9 @@ from buvar.components import missing
 
 from . import decide, explain, typeform
 from .common import COMMON
-from .supply import Collected, Component, Constant, Fit, Given, Level, Node, Probe
-from .text import Text
+from .looks import Looks
+from .supply import Collected, Component, Constant, Given, Node, Probe
+from .views import Level
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -34,8 +35,6 @@ if t.TYPE_CHECKING:
 Plan: t.TypeAlias = "c.Callable[..., t.Any]"
 AsyncPlan: t.TypeAlias = "c.Callable[..., c.Coroutine[t.Any, t.Any, t.Any]]"
 
-_MAPS: t.Final = ("maps", "scope", "root")
-
 
 def compile_plan(
     decision: Decision,
@@ -43,7 +42,6 @@ def compile_plan(
     again: c.Callable[..., t.Any],
     *,
     has_scope: bool,
-    way: frozenset[t.Any] = frozenset(),
     sync: bool = False,
     in_order: bool = False,
 ) -> Plan:
@@ -52,36 +50,24 @@ def compile_plan(
     It leaves to *again*, with its own arguments, what it was not made for. With *sync* it is a plain function. What is
     given comes as a dict, or *in_order*, as one argument each.
     """
-    return _Writer(decision, given, again, has_scope, way, sync, in_order).plan()
+    return _Writer(decision, given, again, has_scope, sync, in_order).plan()
 
 
-class _Writer(Text):
+class _Writer(Looks):
     def __init__(
         self,
         decision: Decision,
         given: c.Mapping[str, type],
         again: t.Any,
         has_scope: bool,
-        way: t.Any,
         sync: bool,
         in_order: bool,
     ) -> None:
-        super().__init__({**COMMON, "again": again, "note": self.note})
+        super().__init__({**COMMON, "again": again, "note": self.note}, given, has_scope, sync, in_order)
         self.decision = decision
-        self.given = given
-        self.has_scope = has_scope
-        self.way = way
-        self.sync = sync
-        self.awaits = "" if sync else "await "
         self.steps_by_line: dict[int, Step] = {}
-        self.arguments = {name: f"k{number}" for number, name in enumerate(given)}
-        self.parameters = "context"
-        if given:
-            self.parameters += "".join(f", {one}" for one in self.arguments.values()) if in_order else ", given"
-        self.in_order = in_order
         #: where the objects of nodes stand; what a scope's object has for itself is known inside of its block only
         self.variables: dict[Node, str] = {}
-        self.components: dict[tuple[Level, t.Hashable], str] = {}
 
     def step(self, indent: int, line: str, step: Step) -> None:
         """Write a line that runs the code of *step*'s adapter."""
@@ -115,13 +101,6 @@ class _Writer(Text):
 
     # what has to be as it was when it was decided
 
-    def again(self, indent: int) -> None:
-        self.write(indent, f"return {self.awaits}again({self.parameters})")
-
-    def unless(self, condition: str) -> None:
-        self.write(1, f"if {condition}:")
-        self.again(2)
-
     def head(self) -> None:
         for name, kind in self.given.items():
             if not self.in_order:
@@ -132,57 +111,23 @@ class _Writer(Text):
         for step in steps:
             if step.node.level is Level.CALL and not step.node.is_kept:
                 looks.update(dict.fromkeys(step.looks))
-        used = {look.level for look in looks if isinstance(look, Probe)}
-        used |= {step.node.level for step in steps if step.node.is_kept}
-        if any(isinstance(origin, Collected | Component) for _, origin in self.decision.origins):
-            used.add(Level.CALL)
-        for step in steps:
-            if any(isinstance(origin, Collected | Component) for _, origin in step.origins):
-                used.add(step.node.level)
-        self.sources(used)
+        origins = [*self.decision.origins, *(one for step in steps for one in step.origins)]
+        used = {look.view for look in looks if isinstance(look, Probe)}
+        used |= {origin.view for _, origin in origins if isinstance(origin, Collected | Component)}
+        used = {view for view in used if view.level is not Level.STAGE}
+        used |= {step.node.view for step in steps if step.node.is_kept}
+        opens = any(step.node.adapter.opens and not step.node.is_kept for step in steps)
+        self.sources(used, needs_scope=opens)
         for look in looks:
             self.look(look, 1)
         self.kept_by_stage()
         self.target()
 
-    def sources(self, used: set[Level]) -> None:
-        opens = any(step.node.adapter.opens and not step.node.is_kept for step in self.decision.steps.values())
-        if Level.CALL in used:
-            self.write(1, "maps = context.maps")
-        if Level.SCOPE in used or opens:
-            self.write(1, "scope = context.scope")
-            self.unless("scope is None" if self.has_scope else "scope is not None")
-            if self.has_scope:
-                self.write(1, "kept = scope[0]")
-            else:
-                self.write(1, "scope = context.maps")
-        if Level.STAGE in used:
-            self.write(1, "root = context.home.root")
-            self.write(1, "staged = root[0]")
-
-    def look(self, look: Probe | Fit, indent: int) -> None:
-        if isinstance(look, Fit):
-            if not look.by_type:
-                word = "not " if look.fits else ""
-                self.unless(f"{word}fits({self.arguments[look.name]}, {self.name('tp', look.tp)})")
-            return
-        key = self.name("key", look.key)
-        self.write(indent, f"for layer in {_MAPS[look.level]}:")
-        self.write(indent + 1, f"if {key} in layer:")
-        if not look.present:
-            self.again(indent + 2)
-            return
-        variable = self.components[look.level, look.key] = f"c{len(self.components)}"
-        self.write(indent + 2, f"{variable} = layer[{key}]")
-        self.write(indent + 2, "break")
-        self.write(indent, "else:")
-        self.again(indent + 1)
-
     def kept_by_stage(self) -> None:
         for node in self.needed():
             if node.level is Level.STAGE:
                 variable = self.variables[node] = f"s{len(self.variables)}"
-                self.write(1, f"{variable} = staged.get({self.key(node)})")
+                self.write(1, f"{variable} = {self.maps(node.view)}.get({self.key(node)})")
                 self.unless(f"{variable} is None")
 
     def needed(self) -> list[Node]:
@@ -251,7 +196,7 @@ class _Writer(Text):
             # what is given by keyword does not reach what is kept, so that these all are looks at the context
             probes = dict.fromkeys(look for one in steps for look in one.looks if isinstance(look, Probe))
             for probe in probes:
-                if (probe.level, probe.key) not in self.components:
+                if (probe.view, probe.key) not in self.components:
                     self.look(probe, 2)
             if any(self.may_wait(one.node.adapter) for one in steps):
                 self.alone(steps, key, variable)
@@ -305,19 +250,22 @@ class _Writer(Text):
         """Write the call of an adapter."""
         adapter = step.node.adapter
         if adapter.gate is not None:
-            call = f"{self.awaits}{self.name('gate', adapter.gate)}.{'open_now' if self.sync else 'open'}"
-            arguments = f"context, {self.name('level', step.node.level)}, {self.name('way', self.way)}"
-            self.write(indent, f"{variable} = {call}({arguments})")
+            self.write(indent, f"{variable} = {self.value(step.origins[0][1])}")
             return
+        home = step.node.view.home
+        view = self.name("view", step.node.view) if home is not None else ""
         function = self.name(adapter.label, adapter.implementation)
         parts = []
         for need, origin in step.origins:
-            value = self.value(origin, step.node.level)
+            value = self.value(origin)
             parts.append(f"{need.name}={value}" if need.keyword_only else value)
         call = f"{function}({', '.join(parts)})"
         if adapter.opens:
-            self.open(step, call, variable, indent)
+            self.open(step, call if home is None else self.homed(step, call, view), variable, indent)
             return
+        if home is not None:
+            self.write(indent, f"with at_home(context, {view}):")
+            indent += 1
         if adapter.kind == "coroutine":
             call = f"await {call}"
         self.step(indent, f"{variable} = {call}", step)
@@ -335,6 +283,9 @@ class _Writer(Text):
         owner = self.name("adapter", adapter)
         self.write(indent, f"if {exact}type({variable}) not in {accepted}:")
         self.step(indent + 1, f"{variable} = {accept}({variable}, {owner})", step)
+
+    def homed(self, step: Step, call: str, view: str) -> str:
+        return f"homed({call}, {self.name('adapter', step.node.adapter)}, context, {view})"
 
     def open(self, step: Step, call: str, variable: str, indent: int) -> None:
         adapter = step.node.adapter
@@ -366,20 +317,20 @@ class _Writer(Text):
             self.write(indent + 1, f"exits.append((generator, {owner}))")
         self.check(step, variable, indent)
 
-    def value(self, origin: Origin, level: Level) -> str:
+    def value(self, origin: Origin) -> str:
         """Return the expression for an argument."""
         match origin:
             case Node():
                 return self.variables[origin]
-            case Component(key):
-                return self.components[level, key]
+            case Component(key, view):
+                return self.components[view, key]
             case Given(name):
                 return self.arguments[name]
             case Constant(item):
                 return self.name("constant", item)
-            case Collected(key, nodes, container):
+            case Collected(key, view, nodes, container):
                 built = ", ".join(self.variables[node] for node in nodes)
-                words = (_MAPS[level], self.name("key", key), self.name("container", container), f"[{built}]")
+                words = (self.maps(view), self.name("key", key), self.name("container", container), f"[{built}]")
                 return f"collected({', '.join(words)})"
         raise AssertionError(missing)
 
@@ -388,5 +339,5 @@ class _Writer(Text):
         if isinstance(origin, Node) and self.lines[-1].startswith(assigned := f"    {self.variables[origin]} = "):
             self.lines[-1] = f"    return {self.lines[-1].removeprefix(assigned)}"
             return
-        values = [self.value(origin, Level.CALL) for _, origin in self.decision.origins]
+        values = [self.value(origin) for _, origin in self.decision.origins]
         self.write(1, f"return {values[0] if len(values) == 1 else '(' + ''.join(f'{one}, ' for one in values) + ')'}")

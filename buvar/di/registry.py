@@ -40,10 +40,13 @@ Target: t.TypeAlias = "type[A] | c.Callable[..., A]"
 
 
 class Adapters:
-    """A registry of adapters. It can be listed: ``for adapter in adapters`` in order of registration."""
+    """A registry of adapters. It can be listed: ``for adapter in adapters`` in order of registration.
+
+    One that has a *parent* goes on where that one ends. It has what it imports, and, behind the walls of a *home*, what
+    is registered there; without walls that goes to the parent.
+    """
 
     def __init__(self, parent: Adapters | None = None, home: Home | None = None) -> None:
-        """Make a registry, behind the walls of *home* one that goes on where *parent*, which is of all, ends."""
         self._parent = parent
         self._home = home
         self._index = Index()
@@ -77,12 +80,20 @@ class Adapters:
 
     def _above(self, below: Index) -> Index:
         """Return what is *below*, what was imported and what was registered here, each preferred to those before."""
+        if self._home is None and not self._imported:
+            return below
         outside = [
             (self._from_outside(adapter), replace)
             for adapter, replace in below.filed()
             if adapter.gate is None or adapter.gate.home is not self._home  # that would lead back here
         ]
         return Index().plus(*outside, *self._own())
+
+    @property
+    def own(self) -> c.Iterable[Adapter]:
+        """The adapters that are here for the first time: behind walls those of the plugin, else all but gates."""
+        private = None if self._home is None else {adapter for adapter, _ in self._registered}
+        return [one for one in self.index if (one.gate is None if private is None else one in private)]
 
     def _own(self) -> list[Registration]:
         return [*((adapter, False) for adapter in self._imported), *self._registered]
@@ -94,7 +105,7 @@ class Adapters:
         gate = self._gates.get(adapter)
         if gate is None:
             through = Gate(self._home.outside, adapter)
-            gate = Adapter.through(through, adapter.return_type, adapter.implementation, adapter.owner)
+            gate = Adapter.through(through, adapter.return_type, adapter.implementation, adapter.owner, adapter.family)
             self._gates[adapter] = gate
         return gate
 
@@ -106,30 +117,13 @@ class Adapters:
     def import_(self, adapter: Adapter) -> None:
         """Take an adapter that leads to what another plugin exports; those registered here are preferred to it."""
         with self._lock:
-            if self._parent is None:
-                self._waiting.append((adapter, False))
-            else:
-                self._imported.append(adapter)
-                self._below = None
+            self._imported.append(adapter)
+            self._below = None
         self._forget()
 
-    def withdraw(self, *adapters: Adapter) -> None:
-        """Take out again what was imported."""
-        with self._lock:
-            self._index = self.index.without(adapters)
-        self._forget()
-
-    async def enter(self, target: t.Any, components: Components, way: frozenset[Gate]) -> t.Any:
-        """Return *target*, a type or an adapter, as code of this registry's home would get it in *components*."""
-        with Current(components, self):
-            if (plan := self._plans.get((way, target))) is not None:
-                return await plan(components)
-            return await self._resolver.resolve(resolve.Request((way, target), (target,), way), components, {})
-
-    def enter_now(self, target: t.Any, components: Components, way: frozenset[Gate]) -> t.Any:
-        """Do what `enter` does without awaiting."""
-        with Current(components, self):
-            return self._resolver_now.resolve_now(resolve.Request((way, target), (target,), way), components, {})
+    def current(self, components: Components) -> Current:
+        """Return a context manager: inside of its block *components* and this registry are current."""
+        return Current(components, self)
 
     def register(
         self, *implementations: c.Callable[..., t.Any], lifetime: Lifetime = "transient", replace: bool = False
@@ -144,6 +138,9 @@ class Adapters:
         self._add([Adapter.of(implementation, lifetime) for implementation in implementations], replace=replace)
 
     def _add(self, adapters: c.Iterable[Adapter], *, replace: bool) -> None:
+        if self._parent is not None and self._home is None:
+            self._parent._add(adapters, replace=replace)
+            return
         registrations = [(adapter, replace) for adapter in adapters]
         with self._lock:
             self._waiting += registrations
@@ -152,16 +149,19 @@ class Adapters:
         self._forget()
 
     def _forget(self) -> None:
-        self._resolver.forget()
-        self._resolver_now.forget()
-        for child in tuple(self._children):
-            child._forget()
+        """Drop all plans that may know what is here: a gate may lead here from anywhere."""
+        for one in self._top._family():
+            one._resolver.forget()
+            one._resolver_now.forget()
 
-    def _restore(self, override: Override) -> None:
-        self._resolver.restore(override)
-        self._resolver_now.restore(override)
+    @property
+    def _top(self) -> Adapters:
+        return self if self._parent is None else self._parent._top
+
+    def _family(self) -> c.Iterator[Adapters]:
+        yield self
         for child in tuple(self._children):
-            child._restore(override)
+            yield from child._family()
 
     def _register_as(self, lifetime: Lifetime, interface: t.Any, implementation: t.Any, replace: bool) -> t.Any:
         if implementation is missing:
@@ -209,17 +209,19 @@ class Adapters:
         thing is not used in the block either, but built anew, and is there again after it.
         """
         override = Override(self.index.form(key).tp, fake, name)
-        root = self if self._parent is None else self._parent
-        with root._lock:
+        top = self._top
+        with top._lock:
             self.overrides.add(override)
-        root._forget()
+        top._forget()
         try:
             yield fake
         finally:
-            with root._lock:
+            with top._lock:
                 self.overrides.remove(override)
-            root._forget()
-            root._restore(override)
+            top._forget()
+            for one in top._family():
+                one._resolver.restore(override)
+                one._resolver_now.restore(override)
 
     @t.overload
     def nject(self, target: Target[A], /, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, A]: ...

@@ -18,7 +18,8 @@ from buvar.ever import ever
 
 from . import build, decide, explain, plan, signature, supply, typeform
 from .keys import Substitute
-from .supply import Constant, Fit, Level, Node, Probe
+from .supply import Constant, Fit, Node, Probe
+from .views import Level, Views
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -26,7 +27,6 @@ if t.TYPE_CHECKING:
     from buvar.components import Components
 
     from .decide import Decision
-    from .gate import Gate
     from .override import Override
     from .signature import Parameter
     from .supply import Registry
@@ -37,7 +37,7 @@ VARIANTS: t.Final = 64
 
 @attrs.frozen(eq=False)
 class Request:
-    """What is asked for: *targets*, after *way*, the gates that led here.
+    """What is asked for: *targets*.
 
     Its plans are kept under *key*: one target, or the targets and the names of what is given, or the mark of a bound
     request; None where it cannot be a key.
@@ -45,7 +45,6 @@ class Request:
 
     key: t.Any
     targets: tuple[t.Any, ...]
-    way: frozenset[Gate] = frozenset()
 
     @property
     def in_order(self) -> bool:
@@ -80,11 +79,11 @@ class Variant:
             return False
         if self.depends_on_scope and self.has_scope != (components.scope is not None):
             return False
-        maps = supply.maps_of(components)
+        views = Views(components)
         return all(
             typeform.fits(given[look.name], look.tp) == look.fits
             if isinstance(look, Fit)
-            else any(look.key in layer for layer in maps[look.level]) == look.present
+            else any(look.key in layer for layer in views.maps(look.view)) == look.present
             for look in self.looks()
         )
 
@@ -121,7 +120,7 @@ class Resolver:
             variant = self._decide(request, components, given)
         elif variant.plan is None:
             self._compile(request, variant, tuple(given))
-        run = build.Build(variant.decision, components, given, way=request.way)
+        run = build.Build(variant.decision, components, given)
         if variant.plan is None:
             return request.answer(await run.run())
         await run.ensure()
@@ -135,7 +134,7 @@ class Resolver:
         variant = self._variant(request, components, given)
         known = variant is not None
         variant = variant or self._decide(request, components, given)
-        run = build.Build(variant.decision, components, given, sync=True, way=request.way)
+        run = build.Build(variant.decision, components, given, sync=True)
         run.refuse_awaiting()
         if known and variant.plan is None:
             self._compile(request, variant, tuple(given))
@@ -157,17 +156,15 @@ class Resolver:
 
     def _decide(self, request: Request, components: Components, given: dict[str, t.Any]) -> Variant:
         era = self._era
-        index = self._registry.index
-        needs = tuple(index.need(target) for target in request.targets)
-        offer = supply.Supply(index, components, given, self._registry.overrides)
-        offer.gates = request.way
+        offer = supply.Supply(self._registry, components, given)
+        needs = tuple(offer.index.need(target) for target in request.targets)
         decision = self.decision(offer, needs, None)
         scoped = any(
             step.node.adapter.lifetime == "scoped" or step.node.adapter.opens for step in decision.steps.values()
         )
-        scoped |= any(isinstance(look, Probe) and look.level is Level.SCOPE for look in decision.looks)
+        scoped |= any(isinstance(look, Probe) and look.view.level is Level.SCOPE for look in decision.looks)
         variant = Variant(decision, tuple(map(type, given.values())), offer.has_scope, scoped, era)
-        if request.key is not None and not offer.unsure and ever.watch(decision.never, self):
+        if request.key is not None and ever.watch(decision.never, self):
             with self._lock:
                 if self._era is era:
                     variants = self._variants.setdefault(request.key, [])
@@ -197,14 +194,14 @@ class Resolver:
         """Have what is built with fakes kept apart from what is built without."""
         touched: dict[Node, frozenset[Override]] = {}
         for node, step in decision.steps.items():
-            overrides = _overrides_of(step, offer)
+            overrides = {one.override for _, one in step.origins if isinstance(one, Constant) and one.override}
             for one in decide.nodes_of(step.origins):
                 overrides |= touched[one]
             touched[node] = frozenset(overrides)
             if overrides and node.is_kept:
                 key = node.adapter, touched[node]
                 substitute = self._substitutes.setdefault(key, Substitute(node.adapter))
-                substitute.stores.append(offer.maps[node.level][0])
+                substitute.stores.append(offer.views.maps(node.view)[0])
                 decision.substitutes[node] = substitute
 
     def _compile(self, request: Request, variant: Variant, names: tuple[str, ...]) -> None:
@@ -224,22 +221,9 @@ class Resolver:
             dict(zip(names, variant.types, strict=True)),
             again_now if self._sync else again,
             has_scope=variant.has_scope,
-            way=request.way,
             sync=self._sync,
             in_order=request.in_order,
         )
-
-
-def _overrides_of(step: decide.Step, offer: supply.Supply) -> set[Override]:
-    """Return the overrides that *step* itself rests on, those behind its gate included."""
-    found = {origin.override for _, origin in step.origins if isinstance(origin, Constant) and origin.override}
-    gate: Gate | None = step.node.adapter.gate
-    if gate is not None and gate not in offer.gates:
-        behind = gate.offer(offer, step.node.level)
-        decision = gate.decide(behind, step.node.level)
-        for each in () if decision is None else decision.steps.values():
-            found |= _overrides_of(each, behind)
-    return found
 
 
 def _finish(coroutine: c.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:
@@ -262,7 +246,7 @@ async def arguments(registry: Registry, function: c.Callable[..., t.Any]) -> dic
     if not needs:
         return {}
     components = context.current_context()
-    offer = supply.Supply(registry.index, components, {}, registry.overrides)
+    offer = supply.Supply(registry, components, {})
     decision = Resolver(registry).decision(offer, needs, function)
     found = await build.Build(decision, components, {}, function).run()
     return {str(need.name): item for need, item in zip(needs, found, strict=True)}

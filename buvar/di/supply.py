@@ -1,14 +1,11 @@
 """Supply: all that one request can draw on, and what can be satisfied from it.
 
-What is needed is looked up where its asker lives. What lives for the call sees all that is current; what is kept in a
-scope sees what the scope began with, and what is kept in the stage sees what the stage has: so nothing that is kept
-holds what ends before it. For the same reason dependencies given by keyword, which are given for one call, do not reach
-what is kept.
+What is needed is looked up where its asker lives, see `views`. Dependencies given by keyword are given for one call,
+and by who asks: they do not reach what is kept, nor what stands behind walls.
 """
 
 from __future__ import annotations
 
-import enum
 import typing as t
 
 import attrs
@@ -17,11 +14,12 @@ from buvar.components import NAMED, missing
 from buvar.ever import ever
 
 from . import typeform
+from .views import CALL, Level, View, Views
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
-    from buvar.components import Closer, Components, Maps
+    from buvar.components import Closer, Components, Home, Maps
 
     from .adapter import Adapter
     from .index import Index
@@ -37,23 +35,23 @@ class Registry(t.Protocol):
     @property
     def index(self) -> Index: ...
 
-
-class Level(enum.IntEnum):
-    """For how long something lives, and so where its needs are looked up."""
-
-    CALL = 0
-    SCOPE = 1
-    STAGE = 2
+    @property
+    def own(self) -> c.Iterable[Adapter]: ...
 
 
 _LEVELS: t.Final = {"transient": Level.CALL, "scoped": Level.SCOPE, "singleton": Level.STAGE}
 
 
 class Node(t.NamedTuple):
-    """An adapter at a level: what it builds for the call is not what it builds for something that is kept."""
+    """An adapter and where its needs are looked up: what it builds for the call is not what it builds to be kept."""
 
     adapter: Adapter
-    level: Level
+    view: View
+
+    @property
+    def level(self) -> Level:
+        """For how long what it builds lives."""
+        return self.view.level
 
     @property
     def is_kept(self) -> bool:
@@ -61,16 +59,18 @@ class Node(t.NamedTuple):
         return self.adapter.lifetime != "transient"
 
 
-def node_of(adapter: Adapter, asker: Level) -> Node:
+def node_of(adapter: Adapter, asker: View) -> Node:
     """Return where *adapter* builds for something that lives at the level of *asker*: as long as that, or longer."""
-    return Node(adapter, max(asker, _LEVELS[adapter.lifetime]))
+    own = _LEVELS[adapter.lifetime]
+    return Node(adapter, asker if own <= asker.level else View(own, asker.home))
 
 
 @attrs.frozen(eq=False)
 class Component:
-    """Where an argument comes from: a component of the context, under *key* in the dicts of its level."""
+    """Where an argument comes from: a component of the context, under *key* in the dicts of a *view*."""
 
     key: t.Hashable
+    view: View
 
 
 @attrs.frozen(eq=False)
@@ -90,9 +90,10 @@ class Constant:
 
 @attrs.frozen(eq=False)
 class Collected:
-    """Where an argument comes from: all components under *key*, and what *nodes* build, in a *container*."""
+    """Where an argument comes from: all that a *view* has under *key*, and what *nodes* build, in a *container*."""
 
     key: t.Hashable
+    view: View
     nodes: tuple[Node, ...]
     container: type
 
@@ -101,9 +102,9 @@ Origin: t.TypeAlias = "Component | Given | Constant | Collected | Node"
 
 
 class Probe(t.NamedTuple):
-    """A look at the context that a decision rests on: whether there is something under *key* at a level."""
+    """A look at the context that a decision rests on: whether there is something under *key* in a view."""
 
-    level: Level
+    view: View
     key: t.Hashable
     present: bool
 
@@ -126,51 +127,60 @@ def get(maps: Maps, key: t.Hashable, default: t.Any = missing) -> t.Any:
     return default
 
 
-def maps_of(components: Components) -> tuple[Maps, Maps, Maps]:
-    """Return where what lives at each `Level` looks its needs up."""
-    return components.maps, components.scope or components.maps, components.home.root
-
-
 class Supply:
     """The dependencies given by keyword, the context and the adapters; it notes what it was asked in `probes`."""
 
-    def __init__(
-        self, index: Index, components: Components, given: c.Mapping[str, t.Any], overrides: Overrides | None = None
-    ) -> None:
-        self.index = index
+    def __init__(self, registry: Registry, components: Components, given: c.Mapping[str, t.Any]) -> None:
+        self.registry = registry
+        self.index = registry.index
         self.components = components
         self.given = given
-        self.overrides = overrides
-        self.maps = maps_of(components)
+        self.overrides = registry.overrides
+        self.views = Views(components)
         self.has_scope = components.scope is not None
         self.closer: Closer | None = components.home.closer
         self.probes: list[Probe | Fit] = []
-        #: the gates that led here, and whether a decision rests on one of which nothing more is known
-        self.gates: frozenset[t.Any] = frozenset()
-        self.led: dict[tuple[t.Any, Level], bool] = {}
-        self.unsure = False
         #: the classes that no layer anywhere ever held anything under (with a name, or without), as far as was asked
         self.never: set[tuple[t.Hashable, bool]] = set()
         self._by_type = {base: name for name, item in given.items() for base in type(item).__mro__} if given else {}
 
-    def find(self, need: Parameter, level: Level) -> Origin | None:
+    def index_at(self, home: Home | None) -> Index:
+        """Return the adapters that code at *home* resolves by."""
+        if home is None:
+            return self.index
+        index: Index = home.adapters.index
+        return index
+
+    def needs(self, node: Node) -> tuple[Parameter, ...]:
+        """Return what *node* needs: behind a gate, that is what it leads to. Raises `AdapterError`."""
+        gate = node.adapter.gate
+        return node.adapter.parameters if gate is None else (gate.home.adapters.index.need(gate.target),)
+
+    def inside(self, node: Node) -> View:
+        """Return where the needs of *node* are looked up."""
+        gate = node.adapter.gate
+        if gate is None:
+            return node.view
+        return View(node.level, None if gate.home.adapters is self.registry else gate.home)
+
+    def find(self, need: Parameter, view: View) -> Origin | None:
         """Return where *need* can be taken from without building anything, None when it cannot."""
         if self.overrides and (override := self.overrides.find(need)) is not None:
             return Constant(override.fake, override)
         if need.only is not None:
             return None
         given = need.name
-        if level is Level.CALL and given is not None and given in self.given and self._fits(given, need.form.tp):
+        if view == CALL and given is not None and given in self.given and self._fits(given, need.form.tp):
             return Given(given)
-        if (component := self._component(need, level)) is not None or need.pick is not None:
+        if (component := self._component(need, view)) is not None or need.pick is not None:
             return component
-        if level is Level.CALL and self._by_type:
+        if view == CALL and self._by_type:
             for key in need.form.keys:
                 if key in self._by_type:
                     return Given(self._by_type[key])
         return None
 
-    def instead(self, need: Parameter, level: Level) -> Origin | None:
+    def instead(self, need: Parameter, view: View) -> Origin | None:
         """Return what is taken instead of all that *need* would collect: the keyword of that name, or a fake."""
         assert need.collect is not None
         form, container = need.collect
@@ -178,20 +188,20 @@ class Supply:
         if override is not None:
             fakes: t.Any = {None: override.fake} if container is dict else container([override.fake])
             return Constant(fakes, override)
-        if level is Level.CALL and need.name is not None and need.name in self.given:
+        if view == CALL and need.name is not None and need.name in self.given:
             return Given(need.name)
         return None
 
-    def _component(self, need: Parameter, level: Level) -> Component | None:
+    def _component(self, need: Parameter, view: View) -> Component | None:
         name = need.name if need.pick is None else need.pick
         if name is not None:
             for key in need.form.keys:
-                if self._probe(level, key, name):
-                    return Component((NAMED, key, name))
+                if self._probe(view, key, name):
+                    return Component((NAMED, key, name), view)
         if need.pick is None:
             for key in need.form.keys:
-                if self._probe(level, key, None):
-                    return Component(key)
+                if self._probe(view, key, None):
+                    return Component(key, view)
         return None
 
     def _fits(self, name: str, tp: t.Any) -> bool:
@@ -203,32 +213,25 @@ class Supply:
         self.probes.append(Fit(name, tp, fits, by_type))
         return fits
 
-    def _probe(self, level: Level, key: t.Hashable, name: t.Hashable) -> bool:
+    def _probe(self, view: View, key: t.Hashable, name: t.Hashable) -> bool:
         named = name is not None
         if not ever.may_hold(key, named=named):
             self.never.add((key, named))
             return False
         filed = (NAMED, key, name) if named else key
-        present = any(filed in layer for layer in self.maps[level])
-        self.probes.append(Probe(level, filed, present))
+        present = any(filed in layer for layer in self.views.maps(view))
+        self.probes.append(Probe(view, filed, present))
         return present
 
-    def candidates(self, need: Parameter) -> tuple[Adapter, ...]:
-        """Return the adapters that could build what is needed, the first choice first."""
+    def candidates(self, need: Parameter, home: Home | None) -> tuple[Adapter, ...]:
+        """Return the adapters that could build what is needed at *home*, the first choice first."""
         if need.only is not None:
             return (need.only,)
-        return () if need.pick is not None else self.index.candidates(need.form)
+        return () if need.pick is not None else self.index_at(home).candidates(need.form)
 
-    def leads(self, node: Node) -> bool:
-        """Say whether a gate leads to something that can be built; what is behind it may change unseen."""
-        gate = node.adapter.gate
-        found = gate is None or gate.leads(self, node.level)
-        self.unsure = self.unsure or not found
-        return found
-
-    def nodes(self, need: Parameter, level: Level) -> list[Node]:
-        """Return the candidates for what something at *level* needs, at the levels at which they build for it."""
-        return [node_of(adapter, level) for adapter in self.candidates(need)]
+    def nodes(self, need: Parameter, view: View) -> list[Node]:
+        """Return the candidates for what something in *view* needs, where they build for it."""
+        return [node_of(adapter, view) for adapter in self.candidates(need, view.home)]
 
     def satisfiable(self, roots: c.Iterable[Node], without: c.Container[Node] = ()) -> set[Node]:
         """Return all nodes below *roots* that can get all they need, if those in *without* are not used."""
@@ -251,19 +254,17 @@ class Supply:
             node = waiting.pop()
             if node in found or node in without:
                 continue
-            if not self.leads(node):
-                found[node] = [[]]
-                continue
-            open_needs = [need for need in node.adapter.parameters if not self.has(need, node.level)]
-            found[node] = [self.nodes(need, node.level) for need in open_needs]
+            inside = self.inside(node)
+            open_needs = [need for need in self.needs(node) if not self.has(need, inside)]
+            found[node] = [self.nodes(need, inside) for need in open_needs]
             waiting.extend(candidate for needs in found[node] for candidate in needs)
         return found
 
-    def has(self, need: Parameter, level: Level) -> bool:
+    def has(self, need: Parameter, view: View) -> bool:
         """Say whether *need* can be met without an adapter."""
-        if need.collect is not None or need.default is not missing or self.find(need, level) is not None:
+        if need.collect is not None or need.default is not missing or self.find(need, view) is not None:
             return True
-        return bool(self.overrides) and any(self.faked(adapter) for adapter in self.candidates(need))
+        return bool(self.overrides) and any(self.faked(adapter) for adapter in self.candidates(need, view.home))
 
     def faked(self, adapter: Adapter) -> Constant | None:
         """Return what stands in for all that *adapter* builds."""

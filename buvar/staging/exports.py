@@ -80,18 +80,11 @@ class Walls:
 
 @attrs.define(eq=False)
 class Shared:
-    """What all see: a *layer* and a registry. What is exported to it is withdrawn when the stage ends."""
+    """What all see: a *layer*, and the registry of the stage, which imports what is exported to it."""
 
     layer: components.Layer
     adapters: di.Adapters
-    given: list[Adapter] = attrs.field(factory=list)
     origins: dict[t.Hashable, Walls] = attrs.field(factory=dict)
-
-    def withdraw(self) -> None:
-        """Take out of the registry, which may outlive the stage, what leads to homes that do not."""
-        if self.given:
-            self.adapters.withdraw(*self.given)
-            self.given.clear()
 
 
 class Loads(t.Protocol):
@@ -140,11 +133,10 @@ class Doors:
             for each, item in walls.components_of(key).items():
                 stack.add_from(None, item, key, each)  # it is listed where it was added
             if walls.adapters.builds(key):
-                stands_for = walls.adapters.lookup(key)[0].implementation
-                adapter = Adapter.through(Gate(walls.home, key), key, stands_for, walls.name)
+                first = walls.adapters.lookup(key)[0]
+                family = None if first.family is None else t.cast("type", key)
+                adapter = Adapter.through(Gate(walls.home, key), key, first.implementation, walls.name, family)
                 to.adapters.import_(adapter)
-                if isinstance(to, Shared):
-                    to.given.append(adapter)
 
     def hint(self, asker: str | None, key: t.Any) -> str | None:
         """Return behind which walls there is something for *key*, which *asker* (None: no plugin) did not find."""

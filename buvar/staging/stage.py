@@ -82,7 +82,7 @@ class Stage:
         self.ready = own.add(ready.Ready())
         self.signals = own.add(signals_class(self))
         self.context = own.push()
-        self.context.home = Home(None, self.context.maps, self.teardown, adapters=di.buvar_adapters.get())
+        self.context.home = Home(None, self.context.maps, self.teardown, adapters=di.Adapters(di.buvar_adapters.get()))
         self.plugins = loading.Plugins(self.context.stack[0], own.stack, self.context.home, self.teardown)
         self.context.home.hint = functools.partial(self.plugins.doors.hint, None)
         self.loader = own.add(loading.Loader(self.plugins))
@@ -96,6 +96,11 @@ class Stage:
     def stopped(self) -> bool:
         """Whether somebody asked the stage to stop, as a signal does."""
         return self._stop.is_set()
+
+    def graph(self) -> di.Graph:
+        """Return who provides what for whom, as it is now: what all see, and what each plugin has behind its walls."""
+        views = [self.context, *(plugin.components for plugin in self.plugins if plugin.walls is not None)]
+        return di.graph_all((view.home.adapters, view) for view in views)
 
     def stop(self) -> None:
         """Ask the stage to stop, as a signal does: tasks get `Cancel`, a start is given up.
@@ -143,7 +148,6 @@ class Stage:
         try:
             self._complete(self._teardown())
         finally:
-            self.plugins.doors.shared.withdraw()
             self.signals.remove_signal_handlers()
             if self._owns_loop:
                 self._close_loop()
@@ -171,7 +175,8 @@ class Stage:
             error.add_note(f"{group.message} too: {'; '.join(map(repr, group.exceptions))}")
 
     def _complete(self, coroutine: c.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:
-        phase = context.run(self.context)(self.loop.create_task)(coroutine)
+        with self.context.home.adapters.current(self.context):
+            phase = self.loop.create_task(coroutine)
         try:
             return self.loop.run_until_complete(phase)
         except BaseException:

@@ -1,0 +1,100 @@
+"""Looks: the part of a plan that looks whether all is as it was when it was decided."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .supply import Fit, Probe
+from .text import Text
+from .views import Level, View
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from buvar.components import Home
+
+#: the dicts of a view; of the stage only the first, which is what it keeps things in
+_MAPS: t.Final = ("maps", "scope", "staged")
+
+
+class Looks(Text):
+    """The text of a plan for dependencies *given* by name, of those types; see `plan.compile_plan`."""
+
+    def __init__(
+        self, names: dict[str, t.Any], given: c.Mapping[str, type], has_scope: bool, sync: bool, in_order: bool
+    ) -> None:
+        super().__init__(names)
+        self.given = given
+        self.has_scope = has_scope
+        self.sync = sync
+        self.awaits = "" if sync else "await "
+        self.arguments = {name: f"k{number}" for number, name in enumerate(given)}
+        self.parameters = "context"
+        if given:
+            self.parameters += "".join(f", {one}" for one in self.arguments.values()) if in_order else ", given"
+        self.in_order = in_order
+        #: where the components that were found stand
+        self.components: dict[tuple[View, t.Hashable], str] = {}
+        #: the homes other than that of who asks
+        self.homes: list[Home] = []
+
+    def again(self, indent: int) -> None:
+        self.write(indent, f"return {self.awaits}again({self.parameters})")
+
+    def unless(self, condition: str) -> None:
+        self.write(1, f"if {condition}:")
+        self.again(2)
+
+    def sources(self, used: set[View], *, needs_scope: bool) -> None:
+        """Write where the dicts of all views in *used* are, and with *needs_scope* that of the scope at any rate."""
+        if needs_scope or any(view.level is Level.SCOPE for view in used):
+            self.write(1, "scope = context.scope")
+            self.unless("scope is None" if self.has_scope else "scope is not None")
+            if self.has_scope:
+                self.write(1, "kept = scope[0]")
+        for view in sorted(used, key=lambda view: view.level):
+            self.source(view)
+
+    def source(self, view: View) -> None:
+        """Write where the dicts of *view* are."""
+        name = self.maps(view)
+        stack = "context" if view.home is None else f"context.at({self.home(view.home)})"
+        if view.level is Level.CALL:
+            self.write(1, f"{name} = {stack}.maps")
+        elif view.level is Level.STAGE:
+            self.write(1, f"{name} = {'context.home' if view.home is None else self.home(view.home)}.root[0]")
+        elif not self.has_scope:
+            self.write(1, f"{name} = {stack}.maps")
+        elif view.home is not None:
+            self.write(1, f"{name} = {stack}.scope")
+
+    def maps(self, view: View) -> str:
+        """Return how the dicts of *view* are called."""
+        word = _MAPS[view.level]
+        return word if view.home is None else f"{word}_{self.home(view.home)}"
+
+    def home(self, home: Home) -> str:
+        """Return how a home other than that of who asks is called."""
+        if home not in self.homes:
+            self.homes.append(home)
+        name = f"home{self.homes.index(home)}"
+        self.names[name] = home
+        return name
+
+    def look(self, look: Probe | Fit, indent: int) -> None:
+        if isinstance(look, Fit):
+            if not look.by_type:
+                word = "not " if look.fits else ""
+                self.unless(f"{word}fits({self.arguments[look.name]}, {self.name('tp', look.tp)})")
+            return
+        key = self.name("key", look.key)
+        self.write(indent, f"for layer in {self.maps(look.view)}:")
+        self.write(indent + 1, f"if {key} in layer:")
+        if not look.present:
+            self.again(indent + 2)
+            return
+        variable = self.components[look.view, look.key] = f"c{len(self.components)}"
+        self.write(indent + 2, f"{variable} = layer[{key}]")
+        self.write(indent + 2, "break")
+        self.write(indent, "else:")
+        self.again(indent + 1)
