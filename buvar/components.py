@@ -161,7 +161,7 @@ class Home:
     *owner* is the plugin (None outside of plugins), *root* the dicts of the stack that singletons are kept in and built
     from, *closer* what finalises them (None where nothing does). *base* are the dicts of the plugin's own stack: what a
     stack has above them was pushed. *adapters* is the registry that code at home resolves by, if it has one of its
-    own, *outside* is the home of all, where this one has walls, and *hint* says more of a key that was not found.
+    own, *outside* is the home of all, where this one has walls, and *hint* says more of what was not found.
     """
 
     owner: str | None
@@ -170,11 +170,11 @@ class Home:
     base: Maps = attrs.field(default=attrs.Factory(lambda self: self.root, takes_self=True))
     adapters: t.Any = None
     outside: Home | None = None
-    hint: c.Callable[[t.Any], str | None] | None = None
+    hint: c.Callable[[c.Iterable[t.Any], c.Iterable[t.Hashable]], str | None] | None = None
 
-    def explain(self, key: t.Any) -> str:
-        """Return what is known of a key that was not found, as the end of a message."""
-        said = None if self.hint is None else self.hint(key)
+    def explain(self, keys: c.Iterable[t.Any], names: c.Iterable[t.Hashable]) -> str:
+        """Return what is known of *keys*, under none of which one of *names* was found, as the end of a message."""
+        said = None if self.hint is None else self.hint(keys, names)
         return "" if said is None else f"; {said}"
 
 
@@ -288,7 +288,8 @@ class Components:
             if key in layer:
                 return layer[key]
         if default is missing:
-            raise ComponentLookupError(namespace, name, self.find(namespace), self.home.explain(namespace))
+            hint = self.home.explain((namespace,), (name,))
+            raise ComponentLookupError(namespace, name, self.find(namespace), hint)
         return default
 
     @t.overload

@@ -117,8 +117,10 @@ def did_you_mean(word: str, words: c.Iterable[str]) -> str:
     return f"; did you mean {found!r}?" if found is not None else ""
 
 
-def describe(key: object) -> str:
-    """Return the name by which a person knows a key: ``package.Class`` for a class, the repr for all else."""
+def describe(key: object, name: object = None) -> str:
+    """Return what a person knows a key by: ``package.Class`` for a class, the repr for all else; and its *name*."""
+    if name is not None:
+        return f"{describe(key)} named {name!r}"
     if isinstance(key, type):
         return key.__qualname__ if key.__module__ == "builtins" else f"{key.__module__}.{key.__qualname__}"
     return repr(key)
@@ -138,11 +140,10 @@ class ComponentLookupError(BuvarError, LookupError):
         self.hint = hint
 
     def __str__(self) -> str:
-        wanted = describe(self.key) if self.name is None else f"{describe(self.key)} named {self.name!r}"
-        if not self.names:
-            return f"no component {wanted} in the context{self.hint or '; add one, or load the plugin that does'}"
         names = ", ".join("unnamed" if name is None else repr(name) for name in self.names)
-        return f"no component {wanted} in the context; there is {names}"
+        known = f"; there is {names}{self.hint}" if names else self.hint
+        known = known or "; add one, or load the plugin that does"
+        return f"no component {describe(self.key, self.name)} in the context{known}"
 
 
 class NameNotFoundError(UsageError, ModuleNotFoundError):

@@ -171,14 +171,12 @@ class _Story:
         return errors.ResolveError(need.form.tp, reason, path, tuple(causes))
 
     def _why_missing(self, need: Parameter, at: View) -> str:
-        home = at.home or self.offer.components.home
         if self.offer.candidates(need, at.home):
             return "it cannot be built, as told above"
         if not need.form.keys:
             return "its type says nothing to find it by; annotate it, give it a default, or give it by keyword"
         if need.pick is not None:
-            what = f"no component {_describe(need.form.tp)} is named {need.pick!r}"
-            return f"{what}{self._hint(need, at)}"
+            return f"no component {_describe(need.form.tp)} is named {need.pick!r}{self._hint(need, at)}"
         if at == CALL and need.name is not None and need.name in self.offer.given:
             given = errors.describe(type(self.offer.given[need.name]))
             return f"the given dependency {need.name!r} is a {given}, and nothing else provides it"
@@ -188,15 +186,16 @@ class _Story:
                 f"what needs it is kept by {keeper}, which has none of its own: what the call has, or an inner layer, "
                 f"may end before {keeper} does; add it to the context of {keeper}"
             )
-        said = home.explain(need.form.tp) or self._hint(need, at)
-        return f"no component and no adapter provides {_describe(need.form.tp)}{said}"
+        return f"no component and no adapter provides {_describe(need.form.tp)}{self._hint(need, at)}"
 
     def _hint(self, need: Parameter, at: View) -> str:
         names = {name for key in need.form.keys for name in merge(self.offer.views.maps(at), key)}
-        if names:
-            return f"; there are components of that type named {', '.join(sorted(map(repr, names)))}"
-        if need.pick is not None:
-            return ""
+        said = f"; there are components of that type named {', '.join(sorted(map(repr, names)))}" if names else ""
+        # what has the name of the parameter would be taken, and after it what has none
+        wanted = (need.name, None) if need.pick is None else (need.pick,)
+        said += (at.home or self.offer.components.home).explain(need.form.keys, wanted)
+        if said or need.pick is not None:
+            return said
         known = {typeform.show(adapter.return_type): adapter.return_type for adapter in self.offer.index_at(at.home)}
         near = errors.nearest(typeform.show(need.form.tp), known)
         return f"; did you mean {_describe(known[near])}?" if near is not None else ""

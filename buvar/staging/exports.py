@@ -61,8 +61,7 @@ class Walls:
 
     def origin(self, key: t.Hashable) -> Walls:
         """Return who provides *key*, which this plugin exports: itself, or whom it has it from."""
-        mine = self.private.names(key) or self.adapters.builds(key, imported=False)
-        return self if mine else self.origins.get(key, self)
+        return self if self.names(key, imported=False) else self.origins.get(key, self)
 
     @property
     def inside(self) -> components.Components:
@@ -73,9 +72,10 @@ class Walls:
         """Return the components under *key* that are inside of the walls, by name."""
         return self.inside.find(key)
 
-    def has(self, key: t.Hashable) -> bool:
-        """Say whether there is anything for *key* inside of the walls."""
-        return bool(self.components_of(key)) or self.adapters.builds(key)
+    def names(self, key: t.Hashable, *, imported: bool = True) -> set[t.Hashable]:
+        """Return the names of what there is for *key* inside of the walls; what an adapter builds has the name None."""
+        found = self.components_of(key) if imported else self.private.names(key)
+        return {*found, None} if self.adapters.builds(key, imported=imported) else {*found}
 
 
 @attrs.define(eq=False)
@@ -99,13 +99,13 @@ class Doors:
 
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
-        self._walled: list[Walls] = []
+        self.walled: list[Walls] = []
         self._origins: dict[t.Hashable, Walls] = {}
         self._given: set[tuple[Walls, Walls | None]] = set()
 
     def add(self, walls: Walls) -> None:
         """Know a plugin that has walls."""
-        self._walled.append(walls)
+        self.walled.append(walls)
 
     def close(self, walls: Walls) -> None:
         """Look after what a plugin exports, now that it is prepared.
@@ -113,7 +113,7 @@ class Doors:
         Raises `errors.ExportError` for what it does not provide, and for what another plugin exports.
         """
         for key in walls.keys:
-            if not walls.has(key):
+            if not walls.names(key):
                 reason = "it provides none; add one or register an adapter in prepare"
                 raise errors.ExportError(walls.name, key, reason)
             former = self._origins.setdefault(key, walls.origin(key))
@@ -137,12 +137,3 @@ class Doors:
                 family = None if first.family is None else t.cast("type", key)
                 adapter = Adapter.through(Gate(walls.home, key), key, first.implementation, walls.name, family)
                 to.adapters.import_(adapter)
-
-    def hint(self, asker: str | None, key: t.Any) -> str | None:
-        """Return behind which walls there is something for *key*, which *asker* (None: no plugin) did not find."""
-        others = [walls for walls in self._walled if walls.name != asker]
-        for walls in others:
-            if key in walls.keys:
-                return f"{walls.name} exports it, {asker or 'the stage'} does not load {walls.name}"
-        private = next((walls.name for walls in others if walls.has(key)), None)
-        return None if private is None else f"{errors.describe(key)} is private to {private}"

@@ -15,7 +15,6 @@ import asyncio
 import collections.abc as c
 import contextlib
 import contextvars
-import functools
 import inspect
 import sys
 import time
@@ -27,7 +26,7 @@ import structlog
 
 from buvar import components, context, di, errors, names
 from buvar.di import resolve
-from buvar.staging import exports, record, tasks
+from buvar.staging import exports, hints, record, tasks
 
 if t.TYPE_CHECKING:
     from buvar.staging import teardown
@@ -82,6 +81,7 @@ class Plugins:
 
     def __attrs_post_init__(self) -> None:
         self.doors = exports.Doors(exports.Shared(self.shared, self.home.adapters))
+        self.home.hint = hints.Hint(self.doors)
 
     def __iter__(self) -> c.Iterator[record.PluginRecord]:
         return iter(self.records.values())
@@ -109,10 +109,10 @@ class Plugins:
         elif loader is not None and not plugin.prepared.done() and (path := plugin.waiting_for(loader)):
             circle = (loader.name, *(each.name for each in path))
             if walled := next((each for each in (loader, *path) if each.walls is not None), None):
-                reason = (
-                    f"it has walls, and plugins load it in a circle, {' -> '.join(circle)}; load it from one side only"
+                raise errors.UsageError(
+                    f"{walled.name} has walls, and plugins load it in a circle, {' -> '.join(circle)}; "
+                    "load it from one side only"
                 )
-                raise errors.PluginError(walled.name, reason)
             self.circles.append(circle)
             log.warning("plugins load each other in a circle", path=" -> ".join(circle))
             return
@@ -138,7 +138,6 @@ class Plugins:
     ) -> record.PluginRecord:
         name = record.plugin_name(prepare)
         home = components.Home(name, self.root, self.teardown, adapters=self.home.adapters)
-        home.hint = functools.partial(self.doors.hint, name)
         walls = None
         layers = (self.shared, own, *self.below)
         if (keys := exports.exported(prepare)) is not None:
@@ -151,7 +150,9 @@ class Plugins:
         home.base = stack.maps
         if walls is not None:
             home.root = stack.maps
-        return record.PluginRecord(prepare, loader, stack, walls)
+        plugin = record.PluginRecord(prepare, loader, stack, walls)
+        home.hint = hints.Hint(self.doors, plugin)
+        return plugin
 
     async def _live(self, plugin: record.PluginRecord) -> None:
         """The life of a plugin: prepared, suspended until teardown if it wants to be, finished."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-import functools
 import time
 import typing as t
 
@@ -84,7 +83,6 @@ class Stage:
         self.context = own.push()
         self.context.home = Home(None, self.context.maps, self.teardown, adapters=di.Adapters(di.buvar_adapters.get()))
         self.plugins = loading.Plugins(self.context.stack[0], own.stack, self.context.home, self.teardown)
-        self.context.home.hint = functools.partial(self.plugins.doors.hint, None)
         self.loader = own.add(loading.Loader(self.plugins))
 
     @property

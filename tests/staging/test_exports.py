@@ -608,7 +608,7 @@ def test_a_circle_with_a_walled_plugin_is_an_error():
     stage.run_teardown()
     plugin.exports()(second)
     for start in first, second, third:
-        with pytest.raises(errors.BuvarError, match=r"second.*in a circle.* -> .* -> .* -> "):
+        with pytest.raises(errors.UsageError, match=r"second has walls, .* in a circle, .* -> .* -> .* -> "):
             run(start)
 
 
@@ -1575,7 +1575,6 @@ def test_an_adapter_that_is_exported_is_told():
     assert f"does not load {__name__}:users" in message
 
 
-@pytest.mark.xfail(strict=True, reason="hints take the type as such")
 @pytest.mark.parametrize("asked", [Users | None, t.Optional[Right]])
 def test_a_member_of_a_union_that_is_exported_is_told(asked):
     """A type in a union is told as it is alone."""
@@ -1587,7 +1586,6 @@ def test_a_member_of_a_union_that_is_exported_is_told(asked):
     assert "exports it" in message
 
 
-@pytest.mark.xfail(strict=True, reason="hints take the type as such")
 def test_a_base_of_what_is_exported_is_told():
     """Who asks for a base is told who exports what derives from it."""
 
@@ -1601,7 +1599,6 @@ def test_a_base_of_what_is_exported_is_told():
         assert "exporting exports" in message
 
 
-@pytest.mark.xfail(strict=True, reason="hints do not know the name")
 def test_a_name_that_is_private_is_told():
     """A named component is told where it is, and not where there is none of that name."""
     name = t.Annotated[Engine, di.Name("replica")]
@@ -1612,11 +1609,105 @@ def test_a_name_that_is_private_is_told():
         assert "private" not in error_of([], look, secretive)
 
 
-@pytest.mark.xfail(strict=True, reason="hints do not know who loads what")
 def test_who_loads_is_not_told_to_load():
     """Where an export is an adapter, the error of a look-up for a component does not say that it is not loaded."""
     message = error_of([], lambda: context.get(Users), loads=[users])
     assert "does not load" not in message
+    assert message.endswith(f"; an adapter of {__name__}:users builds it: await di.nject(Users)")
+
+
+def test_an_adapter_of_nobody_is_told_to_who_looks_for_a_component(registry):
+    """Walls or not: what would be built is not found by a look-up, and the error says how to have it."""
+    registry.register(SqlUsers)
+    message = error_of([], lambda: context.get(Users))
+    assert message.endswith("; an adapter builds it: await di.nject(Users)")
+
+
+def test_the_stage_is_not_told_to_load():
+    """What the stage loads itself goes to nobody: the error says that an open plugin would have to load it."""
+    stage = plugin.Stage()
+    stage.load(users)
+    with pytest.raises(errors.ComponentLookupError, match=r"users exports it, no open plugin loads .*users$"):
+        stage.context.get(Users)
+    stage.run_teardown()
+
+
+def test_a_plugin_is_not_told_that_others_have_its_own():
+    """Who imports something is not whose it is."""
+
+    @plugin.exports(Users)
+    async def own():
+        context.add(Engine())
+        di.register(SqlUsers)
+
+        async def look():
+            context.get(Users)
+
+        yield look()
+
+    @plugin.exports(Users)
+    async def again(load: plugin.Loader):
+        await load(own)
+
+    with pytest.raises(errors.ComponentLookupError, match=r"own builds it: await di\.nject\(Users\)$"):
+        run(again)
+
+
+def test_what_is_exported_again_is_told_of_who_does():
+    """Who stands before another plugin is told, as the one to load."""
+
+    @plugin.exports(Users)
+    async def again(load: plugin.Loader):
+        await load(users)
+
+    message = error_of([], lambda: di.nject(Users), again)
+    assert "again exports it, " in message
+
+
+def test_what_satisfies_a_protocol_is_told():
+    """An exported class that looks like a protocol is told, and is not called private."""
+
+    @t.runtime_checkable
+    class Closes(t.Protocol):
+        def close(self): ...
+
+    class Closing(Users):
+        def close(self): ...
+
+    @plugin.exports(Closing)
+    async def exporting():
+        context.add(Engine())
+        di.register(Closing)
+
+    for asked in Closes, Closes | None:
+        message = error_of([], lambda asked=asked: di.nject(asked), exporting)
+        assert f"exporting exports {errors.describe(Closing)}, " in message
+
+
+def test_an_export_of_another_name_is_not_told():
+    """A name that nobody has is not told, nor is a type that is there under names alone."""
+
+    @plugin.exports(Engine)
+    async def exporting():
+        context.add(Engine(), name="replica")
+
+    for look in lambda: context.get(Engine), lambda: context.get(Engine, name="main"), lambda: di.nject(Engine):
+        assert "exporting" not in error_of([], look, exporting)
+    assert "exporting exports it" in error_of([], lambda: context.get(Engine, name="replica"), exporting)
+
+
+def test_the_name_of_a_parameter_is_told():
+    """A parameter takes the component of its name, so that is told too."""
+
+    class Reads:
+        def __init__(self, replica: Engine) -> None: ...
+
+    async def look():
+        di.register(Reads)
+        await di.nject(Reads)
+
+    message = error_of([], look, secretive)
+    assert f"{errors.describe(Engine)} named 'replica' is private to {__name__}:secretive" in message
 
 
 def test_a_hint_does_not_hide_the_names_that_are_there():
@@ -1625,7 +1716,10 @@ def test_a_hint_does_not_hide_the_names_that_are_there():
     async def named():
         context.add(Right(), name="mine")
 
-    assert "'mine'" in error_of([], lambda: context.get(Right), secretive, named)
+    for look in lambda: context.get(Right), lambda: di.nject(Right):
+        message = error_of([], look, secretive, named)
+        assert "'mine'" in message
+        assert "secretive exports it" in message
 
 
 # -- stages
