@@ -149,7 +149,7 @@ def offer_for(registry: Registry, components: Components, root: Root) -> supply.
 def _rivals(offer: supply.Supply, need: Parameter, chosen: Node, view: View) -> list[Node]:
     """Return all that could as well be taken for *need*: adapters of different types, none of them the very type."""
     wanted = [one for one in typeform.members(need.form.tp) if one is not type(None)]
-    nodes = offer.nodes(need, view)
+    nodes = next(found for part in offer.parts(need, view) if chosen in (found := offer.nodes(need, part)))
     if len(wanted) > 1 or len(nodes) < 2 or any(node.adapter.return_type == wanted[0] for node in nodes):
         return []
     if all(typeform.answers(chosen.adapter.return_type, node.adapter.return_type) for node in nodes):

@@ -21,6 +21,7 @@ COMMON: t.Final = {
     "current_task": asyncio.current_task,
     "done": once.done,
     "fits": typeform.fits,
+    "inner": views.inner,
     "homed": build.homed,
     "keep": scopes.keep,
     "open_in_stage": build.open_in_stage,

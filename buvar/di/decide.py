@@ -173,10 +173,12 @@ class _Walker:
             origin: Origin | None = None
             if need.collect is not None and (origin := self._offer.instead(need, view)) is None:
                 origin = yield from self._collect((asker, need), view)
-            elif need.collect is None:
-                origin = self._offer.find(need, view)
-            if origin is None:
-                origin = yield from self._choose((asker, need), view)
+            for part in () if origin is not None else self._offer.parts(need, view):
+                origin = self._offer.find(need, part)
+                if origin is None:
+                    origin = yield from self._choose((asker, need), part)
+                if origin is not None:
+                    break
             if origin is None:
                 if need.default is missing:
                     return None
@@ -185,7 +187,7 @@ class _Walker:
         return origins
 
     def _choose(self, asker: Asker, view: View) -> Walk[Origin | None]:
-        for adapter in self._offer.candidates(asker[1], view.home):
+        for adapter in self._offer.candidates(asker[1], view):
             node = supply.node_of(adapter, view)
             if (fake := self._offer.faked(adapter)) is not None:
                 return fake

@@ -171,7 +171,7 @@ class _Story:
         return errors.ResolveError(need.form.tp, reason, path, tuple(causes))
 
     def _why_missing(self, need: Parameter, at: View) -> str:
-        if self.offer.candidates(need, at.home):
+        if self.offer.candidates(need, at):
             return "it cannot be built, as told above"
         if not need.form.keys:
             return "its type says nothing to find it by; annotate it, give it a default, or give it by keyword"

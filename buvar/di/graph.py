@@ -56,8 +56,8 @@ class _Asked(supply.Supply):
         super().__init__(registry, components, {})
         self._asked = adapter
 
-    def candidates(self, need: Parameter, home: Home | None) -> tuple[Adapter, ...]:
-        return (self._asked,) if need is _ITSELF else super().candidates(need, home)
+    def candidates(self, need: Parameter, view: View) -> tuple[Adapter, ...]:
+        return (self._asked,) if need is _ITSELF else super().candidates(need, view)
 
 
 class _Drawing:

@@ -59,6 +59,10 @@ class Looks(Text):
         """Write where the dicts of *view* are."""
         name = self.maps(view)
         stack = "context" if view.home is None else f"context.at({self.home(view.home)})"
+        if view.inner:
+            maps = "scope" if view.level is Level.SCOPE and self.has_scope else "maps"
+            self.write(1, f"{name} = inner({stack}.{maps}, {stack}.home)")
+            return
         if view.level is Level.CALL:
             self.write(1, f"{name} = {stack}.maps")
         elif view.level is Level.STAGE:
@@ -70,7 +74,7 @@ class Looks(Text):
 
     def maps(self, view: View) -> str:
         """Return how the dicts of *view* are called."""
-        word = _MAPS[view.level]
+        word = f"inner_{_MAPS[view.level]}" if view.inner else _MAPS[view.level]
         return word if view.home is None else f"{word}_{self.home(view.home)}"
 
     def home(self, home: Home) -> str:

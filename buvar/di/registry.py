@@ -50,6 +50,7 @@ class Adapters:
         self._parent = parent
         self._home = home
         self._index = Index()
+        self._inner: Index | None = None
         self._registered: list[Registration] = []
         self._imported: list[Adapter] = []
         self._gates: dict[Adapter, Adapter] = {}
@@ -71,16 +72,27 @@ class Adapters:
             with self._lock:
                 below = self._parent.index
                 self._index = self._above(below)
-                self._below, self._waiting = below, []
+                self._below = below
         if self._waiting:
             with self._lock:
                 self._index = self._index.plus(*self._waiting)
                 self._waiting = []
         return self._index
 
+    @property
+    def inner(self) -> Index | None:
+        """What was imported and registered here, where that is behind walls; None in a registry without."""
+        if self._home is None:
+            return None
+        with self._lock:
+            _ = self.index  # both are made at once
+            return self._inner
+
     def _above(self, below: Index) -> Index:
         """Return what is *below*, what was imported and what was registered here, each preferred to those before."""
-        if self._home is None and not self._imported:
+        if self._home is not None:
+            self._inner = Index().plus(*self._own())
+        elif not self._imported:
             return below
         outside = [
             (self._from_outside(adapter), replace)
@@ -143,9 +155,11 @@ class Adapters:
             return
         registrations = [(adapter, replace) for adapter in adapters]
         with self._lock:
-            self._waiting += registrations
-            if self._parent is not None:
+            if self._parent is None:
+                self._waiting += registrations
+            else:
                 self._registered += registrations
+                self._below = None
         self._forget()
 
     def _forget(self) -> None:

@@ -14,7 +14,7 @@ from buvar.components import NAMED, missing
 from buvar.ever import ever
 
 from . import typeform
-from .views import CALL, Level, View, Views
+from .views import Level, View, Views
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -37,6 +37,9 @@ class Registry(t.Protocol):
 
     @property
     def own(self) -> c.Iterable[Adapter]: ...
+
+    @property
+    def inner(self) -> Index | None: ...
 
 
 _LEVELS: t.Final = {"transient": Level.CALL, "scoped": Level.SCOPE, "singleton": Level.STAGE}
@@ -62,7 +65,9 @@ class Node(t.NamedTuple):
 def node_of(adapter: Adapter, asker: View) -> Node:
     """Return where *adapter* builds for something that lives at the level of *asker*: as long as that, or longer."""
     own = _LEVELS[adapter.lifetime]
-    return Node(adapter, asker if own <= asker.level else View(own, asker.home))
+    if own <= asker.level and not asker.inner:
+        return Node(adapter, asker)
+    return Node(adapter, View(max(own, asker.level), asker.home))
 
 
 @attrs.frozen(eq=False)
@@ -133,6 +138,7 @@ class Supply:
     def __init__(self, registry: Registry, components: Components, given: c.Mapping[str, t.Any]) -> None:
         self.registry = registry
         self.index = registry.index
+        self.inner = registry.inner
         self.components = components
         self.given = given
         self.overrides = registry.overrides
@@ -146,10 +152,18 @@ class Supply:
 
     def index_at(self, home: Home | None) -> Index:
         """Return the adapters that code at *home* resolves by."""
-        if home is None:
-            return self.index
-        index: Index = home.adapters.index
-        return index
+        return self.index if home is None else t.cast("Index", home.adapters.index)
+
+    def inner_at(self, home: Home | None) -> Index | None:
+        """Return those of them that are behind walls, None where there are no walls."""
+        return self.inner if home is None else t.cast("Index | None", home.adapters.inner)
+
+    def parts(self, need: Parameter, view: View) -> tuple[View, ...]:
+        """Return where *need* is looked up in turn: what a plugin builds behind its walls comes before all outside."""
+        inner = self.inner_at(view.home)
+        if inner is None or need.only is not None or need.pick is not None or not inner.candidates(need.form):
+            return (view,)
+        return view._replace(inner=True), view
 
     def needs(self, node: Node) -> tuple[Parameter, ...]:
         """Return what *node* needs: behind a gate, that is what it leads to. Raises `AdapterError`."""
@@ -170,11 +184,12 @@ class Supply:
         if need.only is not None:
             return None
         given = need.name
-        if view == CALL and given is not None and given in self.given and self._fits(given, need.form.tp):
+        by_keyword = view.level is Level.CALL and view.home is None
+        if by_keyword and given is not None and given in self.given and self._fits(given, need.form.tp):
             return Given(given)
         if (component := self._component(need, view)) is not None or need.pick is not None:
             return component
-        if view == CALL and self._by_type:
+        if by_keyword and self._by_type:
             for key in need.form.keys:
                 if key in self._by_type:
                     return Given(self._by_type[key])
@@ -188,7 +203,7 @@ class Supply:
         if override is not None:
             fakes: t.Any = {None: override.fake} if container is dict else container([override.fake])
             return Constant(fakes, override)
-        if view == CALL and need.name is not None and need.name in self.given:
+        if view.level is Level.CALL and view.home is None and need.name is not None and need.name in self.given:
             return Given(need.name)
         return None
 
@@ -223,15 +238,18 @@ class Supply:
         self.probes.append(Probe(view, filed, present))
         return present
 
-    def candidates(self, need: Parameter, home: Home | None) -> tuple[Adapter, ...]:
-        """Return the adapters that could build what is needed at *home*, the first choice first."""
+    def candidates(self, need: Parameter, view: View) -> tuple[Adapter, ...]:
+        """Return the adapters that could build what is needed in *view*, the first choice first."""
         if need.only is not None:
             return (need.only,)
-        return () if need.pick is not None else self.index_at(home).candidates(need.form)
+        if need.pick is not None:
+            return ()
+        index = self.inner_at(view.home) if view.inner else self.index_at(view.home)
+        return () if index is None else index.candidates(need.form)
 
     def nodes(self, need: Parameter, view: View) -> list[Node]:
         """Return the candidates for what something in *view* needs, where they build for it."""
-        return [node_of(adapter, view) for adapter in self.candidates(need, view.home)]
+        return [node_of(adapter, view) for adapter in self.candidates(need, view)]
 
     def satisfiable(self, roots: c.Iterable[Node], without: c.Container[Node] = ()) -> set[Node]:
         """Return all nodes below *roots* that can get all they need, if those in *without* are not used."""
@@ -264,7 +282,7 @@ class Supply:
         """Say whether *need* can be met without an adapter."""
         if need.collect is not None or need.default is not missing or self.find(need, view) is not None:
             return True
-        return bool(self.overrides) and any(self.faked(adapter) for adapter in self.candidates(need, view.home))
+        return bool(self.overrides) and any(self.faked(adapter) for adapter in self.candidates(need, view))
 
     def faked(self, adapter: Adapter) -> Constant | None:
         """Return what stands in for all that *adapter* builds."""

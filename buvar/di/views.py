@@ -27,10 +27,14 @@ class Level(enum.IntEnum):
 
 
 class View(t.NamedTuple):
-    """What something that lives at *level* sees in *home*; None is the home of who asks."""
+    """What something that lives at *level* sees in *home*; None is the home of who asks.
+
+    It is all that is seen there, or, *inner*, without what is outside of the walls.
+    """
 
     level: Level
     home: Home | None = None
+    inner: bool = False
 
 
 CALL: t.Final = View(Level.CALL)
@@ -47,11 +51,13 @@ class Views:
 
     def maps(self, view: View) -> Maps:
         """Return the dicts of what is seen."""
-        level, home = view
-        if level is Level.STAGE:
-            return (home or self.components.home).root
+        level, home, is_inner = view
         components = self.components if home is None else self._at(home)
-        return components.maps if level is Level.CALL else components.scope or components.maps
+        if level is Level.STAGE:
+            maps = components.home.root
+        else:
+            maps = components.maps if level is Level.CALL else components.scope or components.maps
+        return inner(maps, components.home) if is_inner else maps
 
     def _at(self, home: Home) -> Components:
         if home not in self._homes:
@@ -59,10 +65,14 @@ class Views:
         return self._homes[home]
 
 
+def inner(maps: Maps, home: Home) -> Maps:
+    """Return *maps* without what is outside of the walls of *home*."""
+    return maps if home.outside is None else maps[: -len(home.outside.base)]
+
+
 def stack(components: Components, view: View) -> Components:
     """Return the stack of what is seen, in *components*."""
-    level, home = view
-    home = home or components.home
+    level, home = view.level, view.home or components.home
     if level is Level.STAGE:
         return Components.of(home.root, None, home)
     if level is Level.SCOPE and components.scope is not None:

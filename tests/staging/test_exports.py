@@ -1812,6 +1812,138 @@ def test_what_a_plugin_added_is_listed_once():
     assert {entry.place.file for entry in record.added()} == {__file__}
 
 
+# -- what is inside comes first
+
+
+@pytest.mark.parametrize("now", [False, True])
+def test_what_a_plugin_builds_for_itself_comes_before_what_all_share(now):
+    """A plugin with walls has what it registers, or imports, and its own components, before all that others share."""
+    seen = []
+
+    @plugin.exports(Users)
+    async def exporting():
+        di.singleton(Engine, lambda: Engine("home"))
+        di.register(SqlUsers)
+
+    async def look():
+        users, engine, orders = di.nject_now(Users, Engine, Orders) if now else await di.nject(Users, Engine, Orders)
+        assert (orders.users.engine.url, orders.engine.url) == (users.engine.url, engine.url)
+        return users.engine.url, engine.url
+
+    @plugin.exports()
+    async def asking(load: plugin.Loader):
+        await load(exporting)
+        di.singleton(Engine, lambda: Engine("asker"))
+        di.register(Orders)
+        for _ in ROUNDS:
+            seen.append(await look())
+            async with context.scope("request"):
+                seen.append(await look())
+                context.add(Engine("request"))
+                seen.append(await look())
+
+    async def sharing():
+        context.add(Engine("all"))
+        context.add(Users(Engine("all")))
+
+    run(sharing, asking)
+    assert seen == [("home", "asker"), ("home", "asker"), ("request", "request")] * 4
+
+
+def test_what_all_share_can_be_wrapped_behind_walls():
+    """An adapter that needs what it builds gets that from outside, a component or an adapter."""
+    seen = []
+
+    async def outer(engine: Engine) -> Users:
+        return Users(engine)
+
+    def wrapped(engine: Engine) -> Engine:
+        return Engine(f"wrapped {engine.url}")
+
+    def wrapped_users(users: Users, engine: Engine) -> Users:
+        return Users(Engine(f"{engine.url}, {users.engine.url}"))
+
+    async def sharing():
+        context.add(Engine("all"))
+        di.register(outer)
+
+    @plugin.exports()
+    async def asking():
+        di.register(wrapped, wrapped_users)
+        seen.extend([(await di.nject(Users)).engine.url for _ in ROUNDS])
+
+    run(sharing, asking)
+    assert seen == ["wrapped all, wrapped all"] * 4
+
+
+def test_what_cannot_be_built_inside_comes_from_outside():
+    """Where a plugin's own adapter lacks something, what all share is taken, and a keyword comes before both."""
+    seen = []
+
+    def mine(missing: Missing) -> Engine:
+        return Engine("mine")
+
+    async def sharing():
+        context.add(Engine("all"))
+
+    @plugin.exports()
+    async def asking():
+        di.register(mine, Users)
+        for _ in ROUNDS:
+            seen.append((await di.nject(Users)).engine.url)
+            seen.append((await di.nject(Users, missing=Missing())).engine.url)
+            seen.append((await di.nject(Users, engine=Engine("given"))).engine.url)
+
+    run(sharing, asking)
+    assert seen == ["all", "mine", "given"] * 4
+
+
+def test_what_is_inside_is_not_ambiguous_with_what_is_outside():
+    """The check names several candidates only where none of them is nearer."""
+
+    class Other(Users): ...
+
+    async def sharing():
+        context.add(Engine())
+        di.register(Other)
+
+    @plugin.exports()
+    async def asking():
+        di.register(SqlUsers)
+        di.require(Users)
+        assert type(await di.nject(Users)) is SqlUsers
+
+    run(sharing, asking)
+
+
+def test_one_request_builds_once_in_each_home():
+    """Two exports that need the same transient share it within one request, and have another one in the next."""
+
+    class Needing(Left):
+        def __init__(self, engine: Engine) -> None:
+            self.engine = engine
+
+    class Pair:
+        def __init__(self, users: Users, left: Needing) -> None:
+            self.same = users.engine is left.engine
+
+    @plugin.exports(Users, Needing)
+    async def exporting():
+        di.register(Engine, SqlUsers, Needing)
+
+    async def asking(load: plugin.Loader):
+        await load(exporting)
+        di.register(Pair)
+        engines = []
+        for _ in ROUNDS:
+            assert (await di.nject(Pair)).same
+            assert di.nject_now(Pair).same
+            engines.append((await di.nject(Users)).engine)
+        assert len(set(engines)) == len(ROUNDS)
+
+    run(asking)
+
+
 # -- the graph
 
 
@@ -1853,7 +1985,7 @@ def test_the_graph_of_a_stage_leads_through_walls():
     assert [(asker, parameter, how) for asker, parameter, _, how in edges] == [
         ("Orders", "users", "adapter"),
         ("Orders", "engine", "component"),
-        ("SqlUsers", "engine", "component"),
+        ("SqlUsers", "engine", "adapter"),
         ("Engine", "url", "default"),
         ("Needy", "missing", "missing"),
     ]
