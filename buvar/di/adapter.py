@@ -10,12 +10,14 @@ import typing as t
 
 import attrs
 
-from buvar import context, errors
+from buvar import errors
 from buvar.components import Mark, missing
+from buvar.context import buvar_context
 
 from . import markers, signature, typeform
 from .gate import Gate
 
+_current: t.Final = buvar_context.get
 _NOTHING: t.Final = (t.Any, object, types.NoneType, t.Never, t.NoReturn)
 
 
@@ -35,28 +37,33 @@ class Adapter:
 
     implementation: t.Any
     return_type: t.Any
+    #: what two registrations of one callable have in common; a bound method is a new object each time
+    identity: c.Hashable
     kind: Kind = "plain"
     lifetime: markers.Lifetime = "transient"
     owner: str | None = None
+    #: whether adapters registered before no longer answer what it answers
+    replaces: bool = False
     family: type | None = None
-    interface: t.Any = missing
     #: for what is built in another home
     gate: Gate | None = None
-    known: dict[t.Any, t.Any] | None = attrs.field(default=None, repr=False)
     #: whether it turned out to be a plain function that returns coroutines
     hides: bool = attrs.field(default=False, init=False)
 
     @classmethod
-    def of(cls, implementation: t.Any, lifetime: markers.Lifetime = "transient", interface: t.Any = missing) -> Adapter:
+    def of(
+        cls,
+        implementation: t.Any,
+        lifetime: markers.Lifetime = "transient",
+        interface: t.Any = missing,
+        *,
+        replaces: bool = False,
+    ) -> Adapter:
         """Read *implementation*, to be found by *interface* instead of by what it returns, if that is given.
 
         Raises `AdapterError`, with file and line, for what cannot be an adapter.
         """
-        if lifetime not in markers.LIFETIMES:
-            raise ValueError(f"{lifetime!r} is no lifetime; there are {', '.join(markers.LIFETIMES)}")
-        owner = context.current_context().owner
-        if interface is missing and _is_simple(implementation):
-            return cls(implementation, implementation, "plain", lifetime, owner)
+        _check_lifetime(lifetime)
         _check(implementation)
         kind = _kind(implementation)
         annotation = signature.returned(implementation)
@@ -72,20 +79,42 @@ class Adapter:
         return cls(
             implementation=implementation,
             return_type=return_type,
+            identity=_identity(implementation, interface),
             kind=kind,
             lifetime=lifetime,
-            owner=owner,
+            owner=_current().owner,
+            replaces=replaces,
             family=family if isinstance(implementation, types.MethodType) else None,
-            interface=interface,
-            known=known,
         )
 
     @classmethod
+    def each(
+        cls, implementations: c.Iterable[t.Any], lifetime: markers.Lifetime, *, replaces: bool = False
+    ) -> list[Adapter]:
+        """Read *implementations*, all of them or none. Raises as `of`."""
+        _check_lifetime(lifetime)
+        owner = _current().owner
+        return [
+            cls(one, one, id(one), "plain", lifetime, owner, replaces)
+            if _is_simple(one)
+            else cls.of(one, lifetime, replaces=replaces)
+            for one in implementations
+        ]
+
+    @classmethod
     def through(
-        cls, gate: Gate, return_type: t.Any, stands_for: t.Any, owner: str | None, family: type | None = None
+        cls,
+        gate: Gate,
+        stands_for: Adapter,
+        return_type: t.Any,
+        *,
+        family: type | None = None,
+        replaces: bool = False,
     ) -> Adapter:
         """Return the adapter that gets *return_type* through *gate*; *stands_for* is told in messages."""
-        return cls(stands_for, return_type, "gate", owner=owner, family=family, gate=gate)
+        owner = gate.home.owner or stands_for.owner
+        told = stands_for.implementation
+        return cls(told, return_type, gate, "gate", owner=owner, replaces=replaces, family=family, gate=gate)
 
     def bound(self, cls: type) -> Adapter:
         """Return the one adapter that builds *cls*, a subclass of the `family`, by the same classmethod."""
@@ -98,7 +127,9 @@ class Adapter:
     def _bind(self, cls: type) -> Adapter:
         if self.gate is not None:
             target = self.gate.target.bound(cls) if isinstance(self.gate.target, Adapter) else cls
-            return Adapter.through(attrs.evolve(self.gate, target=target), cls, self.implementation, self.owner, cls)
+            return Adapter.through(
+                attrs.evolve(self.gate, target=target), self, cls, family=cls, replaces=self.replaces
+            )
         name = self.implementation.__name__
         method = getattr(cls, name, None)
         if not isinstance(method, types.MethodType) or method.__self__ is not cls:
@@ -109,7 +140,6 @@ class Adapter:
             return_type=typeform.substitute(self.return_type, {self.family: cls}),
             kind=_kind(method),
             family=cls,
-            known=_known(method),
         )
 
     @property
@@ -146,8 +176,7 @@ class Adapter:
     @functools.cached_property
     def parameters(self) -> tuple[signature.Parameter, ...]:
         """What it needs, read at first use: annotations may name what is defined later. Raises `AdapterError`."""
-        known = _known(self.implementation) if self.known is None else self.known
-        return signature.parameters(self.implementation, known)
+        return signature.parameters(self.implementation, _known(self.implementation))
 
     @functools.cached_property
     def place(self) -> errors.Place | None:
@@ -159,32 +188,33 @@ class Adapter:
         """The short name of the callable."""
         return signature.label(self.implementation)
 
-    @property
-    def identity(self) -> tuple[t.Any, ...]:
-        """What two registrations of one callable have in common; a bound method is a new object each time."""
-        if self.gate is not None:
-            return (self.gate,)
-        found = self.implementation
-        if isinstance(found, types.MethodType):
-            return id(found.__self__), id(found.__func__), self.interface
-        return id(found), self.interface
-
     def __repr__(self) -> str:
         return f"<Adapter {self.label} -> {typeform.show(self.return_type)}>"
+
+
+def _check_lifetime(lifetime: str) -> None:
+    if lifetime not in markers.LIFETIMES:
+        raise ValueError(f"{lifetime!r} is no lifetime; there are {', '.join(markers.LIFETIMES)}")
+
+
+def _identity(implementation: t.Any, interface: t.Any) -> c.Hashable:
+    if isinstance(implementation, types.MethodType):
+        return id(implementation.__self__), id(implementation.__func__), interface
+    return id(implementation) if interface is missing else (id(implementation), interface)
 
 
 def _is_simple(implementation: t.Any) -> bool:
     """Say whether *implementation* is a class about which nothing has to be found out, as most are."""
     if type(implementation) is not type:
         return False
-    cls = t.cast("t.Any", implementation)
+    cls: t.Any = implementation
     return type(cls.__init__) is types.FunctionType or (
         cls.__init__ is object.__init__ and cls.__new__ is object.__new__
     )
 
 
 def _check(implementation: t.Any) -> None:
-    signature.read(implementation)
+    signature.check(implementation)
     function = signature.core(implementation)
     function = t.get_origin(function) or function
     reason = _why_not_built(function) if isinstance(function, type) else _why_not_called(function)
@@ -217,10 +247,10 @@ def _kind(implementation: t.Any) -> Kind:
     found = signature.core(implementation)
     if isinstance(found, type) or t.get_origin(found) is not None:
         return "plain"
-    for kind, test in _TESTS.items():
-        if test(found) or test(getattr(found, "__call__", None)):  # noqa: B004 - to read it, not to test for it
-            return kind
-    return "plain"
+    several = [found]
+    if not isinstance(found, types.FunctionType):
+        several.append(getattr(found, "__call__", None))  # noqa: B004 - to read it, not to test for it
+    return next((kind for kind, test in _TESTS.items() if any(map(test, several))), "plain")
 
 
 _TESTS: t.Final[dict[Kind, c.Callable[[t.Any], bool]]] = {
@@ -253,6 +283,8 @@ def _as(implementation: t.Any, offered: t.Any, interface: t.Any) -> t.Any:
 def _known(implementation: t.Any) -> dict[t.Any, t.Any]:
     """Return what ``Self`` and the type variables stand for inside of *implementation*."""
     found = signature.core(implementation)
+    if isinstance(found, type):
+        return {t.Self: found}
     generic = t.get_origin(found)
     if generic is not None:
         return dict(zip(getattr(generic, "__parameters__", ()), t.get_args(found), strict=False))

@@ -10,9 +10,8 @@ An adapter registered with ``replace=True`` ends the list: older ones no longer 
 
 from __future__ import annotations
 
+import itertools
 import typing as t
-
-import attrs
 
 from buvar import errors
 
@@ -24,72 +23,70 @@ if t.TYPE_CHECKING:
     import collections.abc as c
 
 
-#: an adapter, and whether it is to replace those before it
-Registration: t.TypeAlias = tuple[Adapter, bool]
+#: what is filed under one key, in order of registration. Nearly always it is one: a tuple for each would double the
+#: objects that there are, which costs time to make and again each time that garbage is collected
+Filed: t.TypeAlias = Adapter | tuple[Adapter, ...]
 
 
-@attrs.define(eq=False)
-class Filed:
-    """An adapter and its place in the order of registration."""
-
-    adapter: Adapter
-    serial: int
-    replace: bool
+def _several(filed: Filed) -> tuple[Adapter, ...]:
+    return filed if isinstance(filed, tuple) else (filed,)
 
 
-def _without(former: Filed, filed: tuple[Filed, ...]) -> tuple[Filed, ...]:
-    return tuple(one for one in filed if one is not former)
+def _without(former: Adapter, filed: Filed) -> tuple[Adapter, ...]:
+    return tuple(one for one in _several(filed) if one is not former)
 
 
 class Index:
     """An immutable list of adapters, in order of registration, by the types that they answer."""
 
-    __slots__ = ("_by_family", "_by_key", "_filed", "_forms", "_found", "_generic", "_serial")
+    __slots__ = ("_by_family", "_by_key", "_filed", "_forms", "_found", "_generic", "_places")
 
     def __init__(self) -> None:
-        self._filed: dict[tuple[t.Any, ...], Filed] = {}
-        self._by_key: dict[t.Any, tuple[Filed, ...]] = {}
-        self._by_family: dict[type, tuple[Filed, ...]] = {}
-        self._generic: tuple[Filed, ...] = ()  # what returns no plain class
-        self._serial = 0
+        self._filed: dict[c.Hashable, Adapter] = {}
+        self._by_key: dict[t.Any, Filed] = {}
+        self._by_family: dict[type, tuple[Adapter, ...]] = {}
+        self._generic: tuple[Adapter, ...] = ()  # what returns no plain class
+        self._places: dict[Adapter, int] = {}
         self._found: dict[typeform.Form, tuple[Adapter, ...]] = {}
         self._forms: dict[t.Any, typeform.Form] = {}
 
-    def plus(self, *registrations: Registration) -> Index:
-        """Return an index with *registrations* too; what was registered before moves to the end."""
+    def plus(self, *adapters: Adapter) -> Index:
+        """Return an index with *adapters* too; what was registered before moves to the end."""
         index = Index()
         index._filed, index._by_key, index._by_family = dict(self._filed), dict(self._by_key), dict(self._by_family)
-        index._generic, index._serial = self._generic, self._serial
-        for adapter, replace in registrations:
-            index._file(adapter, replace=replace)
+        index._generic = self._generic
+        index._file(adapters)
         return index
 
-    def filed(self) -> c.Iterator[Registration]:
-        """Yield what was registered, in order."""
-        return ((filed.adapter, filed.replace) for filed in self._filed.values())
+    def _file(self, adapters: c.Iterable[Adapter]) -> None:
+        filed, by_key = self._filed, self._by_key
+        for adapter in adapters:
+            identity, tp = adapter.identity, adapter.return_type
+            if identity in filed:
+                self._forget(filed.pop(identity))
+            filed[identity] = adapter
+            for key in typeform.bases(tp):
+                by_key[key] = (*_several(by_key[key]), adapter) if key in by_key else adapter
+            if adapter.family is not None:
+                self._by_family[adapter.family] = (*self._by_family.get(adapter.family, ()), adapter)
+            if not isinstance(tp, type):
+                self._generic = (*self._generic, adapter)
 
-    def _file(self, adapter: Adapter, *, replace: bool) -> None:
-        self._forget(self._filed.pop(adapter.identity, None))
-        self._serial += 1
-        filed = self._filed[adapter.identity] = Filed(adapter, self._serial, replace)
-        for key in typeform.bases(adapter.return_type):
-            self._by_key[key] = (*self._by_key.get(key, ()), filed)
-        if adapter.family is not None:
-            self._by_family[adapter.family] = (*self._by_family.get(adapter.family, ()), filed)
-        if not isinstance(adapter.return_type, type):
-            self._generic = (*self._generic, filed)
-
-    def _forget(self, former: Filed | None) -> None:
-        if former is None:
-            return
-        for key in typeform.bases(former.adapter.return_type):
+    def _forget(self, former: Adapter) -> None:
+        for key in typeform.bases(former.return_type):
             self._by_key[key] = _without(former, self._by_key[key])
-        if former.adapter.family is not None:
-            self._by_family[former.adapter.family] = _without(former, self._by_family[former.adapter.family])
+        if former.family is not None:
+            self._by_family[former.family] = _without(former, self._by_family[former.family])
         self._generic = _without(former, self._generic)
 
+    def _place(self, adapter: Adapter) -> int:
+        """Return which one *adapter* is in the order of registration; few requests have to know."""
+        if not self._places:
+            self._places = {each: place for place, each in enumerate(self, 1)}
+        return self._places[adapter]
+
     def __iter__(self) -> c.Iterator[Adapter]:
-        return (filed.adapter for filed in self._filed.values())
+        return iter(self._filed.values())
 
     def __len__(self) -> int:
         return len(self._filed)
@@ -120,37 +117,44 @@ class Index:
 
     def _candidates(self, wanted: t.Any) -> tuple[Adapter, ...]:
         nominal = self._nominal(wanted)
-        floor = max((filed.serial for filed in nominal if filed.replace), default=0)
-        chosen = {filed.adapter: None for filed in nominal if filed.serial >= floor}
-        known = {filed.serial for filed in nominal}
+        chosen: dict[Adapter, None] = {}
+        floor = 0
+        for adapter in nominal:
+            chosen[adapter] = None
+            if adapter.replaces:
+                floor = self._place(adapter)
+                break
+        known = frozenset(nominal)
         for member in typeform.members(wanted):
             if isinstance(member, type):
                 for filed, adapter in (*self._families(member, wanted), *self._alike(member)):
-                    if filed.serial > floor and filed.serial not in known:
+                    if filed not in known and self._place(filed) > floor:
                         chosen[adapter] = None
         return tuple(chosen)
 
-    def _nominal(self, wanted: t.Any) -> list[Filed]:
+    def _nominal(self, wanted: t.Any) -> list[Adapter]:
         """Return what returns *wanted* or something derived from it, the last registered first."""
-        found = set(self._generic)
-        for member in typeform.members(wanted):
-            found.update(self._by_key.get(typeform.plain(member) or member, ()))
-        fitting = (filed for filed in found if typeform.answers(filed.adapter.return_type, wanted))
-        return sorted(fitting, key=lambda filed: filed.serial, reverse=True)
+        keys = (typeform.plain(member) or member for member in typeform.members(wanted))
+        found = [_several(self._by_key.get(key, ())) for key in keys]
+        if len(found) == 1 and not self._generic:
+            filed: c.Iterable[Adapter] = reversed(found[0])
+        else:
+            filed = sorted({*self._generic, *itertools.chain(*found)}, key=self._place, reverse=True)
+        return [adapter for adapter in filed if typeform.answers(adapter.return_type, wanted)]
 
-    def _families(self, member: type, wanted: t.Any) -> c.Iterator[tuple[Filed, Adapter]]:
-        """Yield the classmethods of bases of *member* that build it too, the nearest base's first."""
+    def _families(self, member: type, wanted: t.Any) -> c.Iterator[tuple[Adapter, Adapter]]:
+        """Yield the classmethods of bases of *member* that build it too, filed and bound, the nearest base's first."""
         for base in member.__mro__[1:]:
             for filed in reversed(self._by_family.get(base, ())):
-                adapter = filed.adapter.bound(member)
+                adapter = filed.bound(member)
                 if typeform.answers(adapter.return_type, wanted):
                     yield filed, adapter
 
-    def _alike(self, wanted: type) -> c.Iterator[tuple[Filed, Adapter]]:
+    def _alike(self, wanted: type) -> c.Iterator[tuple[Adapter, Adapter]]:
         """Yield what satisfies the protocol *wanted* without deriving from it."""
         if not typeform.may_be_alike(wanted):
             return
-        for filed in reversed(self._filed.values()):
-            cls = typeform.plain(filed.adapter.return_type)
+        for adapter in reversed(self._filed.values()):
+            cls = typeform.plain(adapter.return_type)
             if cls is not None and wanted not in cls.__mro__ and typeform.is_like(cls, wanted):
-                yield filed, filed.adapter
+                yield adapter, adapter

@@ -15,7 +15,7 @@ from . import bound, resolve
 from .adapter import Adapter
 from .bound import KEYWORDS
 from .gate import Gate
-from .index import Index, Registration
+from .index import Index
 from .override import Override, Overrides
 
 if t.TYPE_CHECKING:
@@ -51,11 +51,11 @@ class Adapters:
         self._home = home
         self._index = Index()
         self._inner: Index | None = None
-        self._registered: list[Registration] = []
+        self._registered: list[Adapter] = []
         self._imported: list[Adapter] = []
         self._gates: dict[Adapter, Adapter] = {}
         self._below: Index | None = None
-        self._waiting: list[Registration] = []
+        self._waiting: list[Adapter] = []
         self._lock = threading.RLock()
         self._resolver = resolve.Resolver(self)
         self._resolver_now = resolve.Resolver(self, sync=True)
@@ -95,8 +95,8 @@ class Adapters:
         elif not self._imported:
             return below
         outside = [
-            (self._from_outside(adapter), replace)
-            for adapter, replace in below.filed()
+            self._from_outside(adapter)
+            for adapter in below
             if adapter.gate is None or adapter.gate.home is not self._home  # that would lead back here
         ]
         return Index().plus(*outside, *self._own())
@@ -104,11 +104,11 @@ class Adapters:
     @property
     def own(self) -> c.Iterable[Adapter]:
         """The adapters that are here for the first time: behind walls those of the plugin, else all but gates."""
-        private = None if self._home is None else {adapter for adapter, _ in self._registered}
+        private = None if self._home is None else set(self._registered)
         return [one for one in self.index if (one.gate is None if private is None else one in private)]
 
-    def _own(self) -> list[Registration]:
-        return [*((adapter, False) for adapter in self._imported), *self._registered]
+    def _own(self) -> list[Adapter]:
+        return [*self._imported, *self._registered]
 
     def _from_outside(self, adapter: Adapter) -> Adapter:
         if adapter.lifetime == "transient" or self._home is None or self._home.outside is None:
@@ -117,7 +117,9 @@ class Adapters:
         gate = self._gates.get(adapter)
         if gate is None:
             through = Gate(self._home.outside, adapter)
-            gate = Adapter.through(through, adapter.return_type, adapter.implementation, adapter.owner, adapter.family)
+            gate = Adapter.through(
+                through, adapter, adapter.return_type, family=adapter.family, replaces=adapter.replaces
+            )
             self._gates[adapter] = gate
         return gate
 
@@ -147,18 +149,17 @@ class Adapters:
         before no longer answer for the types that the new ones answer for. Raises `AdapterError` for what cannot be an
         adapter, ValueError for a lifetime that is none.
         """
-        self._add([Adapter.of(implementation, lifetime) for implementation in implementations], replace=replace)
+        self._add(Adapter.each(implementations, lifetime, replaces=replace))
 
-    def _add(self, adapters: c.Iterable[Adapter], *, replace: bool) -> None:
+    def _add(self, adapters: list[Adapter]) -> None:
         if self._parent is not None and self._home is None:
-            self._parent._add(adapters, replace=replace)
+            self._parent._add(adapters)
             return
-        registrations = [(adapter, replace) for adapter in adapters]
         with self._lock:
             if self._parent is None:
-                self._waiting += registrations
+                self._waiting += adapters
             else:
-                self._registered += registrations
+                self._registered += adapters
                 self._below = None
         self._forget()
 
@@ -179,8 +180,10 @@ class Adapters:
 
     def _register_as(self, lifetime: Lifetime, interface: t.Any, implementation: t.Any, replace: bool) -> t.Any:
         if implementation is missing:
-            interface, implementation = missing, interface
-        self._add([Adapter.of(implementation, lifetime, interface)], replace=replace)
+            implementation = interface
+            self.register(implementation, lifetime=lifetime, replace=replace)
+        else:
+            self._add([Adapter.of(implementation, lifetime, interface, replaces=replace)])
         return implementation
 
     @t.overload

@@ -24,6 +24,10 @@ from buvar.components import missing
 
 from . import markers, typeform
 
+#: a parameter as it is written: its name, annotation and default, and whether it is given by keyword only
+Written: t.TypeAlias = tuple[str, t.Any, t.Any, bool]
+
+_EMPTY: t.Final = inspect.Parameter.empty
 _SKIPPED: t.Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -49,6 +53,8 @@ class Parameter:
     @classmethod
     def of(cls, name: str | None, tp: t.Any, known: c.Mapping[t.Any, t.Any], **fields: t.Any) -> Parameter:
         """Read an evaluated annotation. Raises ValueError for markers that mean nothing where they stand."""
+        if type(tp) is type:  # what nearly all are, and it carries nothing else
+            return cls(name, typeform.Form.of(tp), **fields)
         pick, collect = None, None
         metadata: tuple[t.Any, ...] = ()
         if t.get_origin(tp) is t.Annotated:
@@ -157,11 +163,14 @@ def _line_of_class(cls: type, file: str) -> int | None:
     return max((line for line in lines if line < min(inside, default=0)), default=next(iter(lines), None))
 
 
-def read(implementation: t.Any) -> inspect.Signature:
-    """Return the signature of *implementation* as it is written, its annotations not evaluated.
+def check(implementation: t.Any) -> None:
+    """Raise `AdapterError` for what cannot be called, and for what does not say how."""
+    if _plain_function(implementation) is None:
+        _read(implementation)
 
-    Raises `AdapterError` for what cannot be called, and for what does not say how.
-    """
+
+def _read(implementation: t.Any) -> inspect.Signature:
+    """Return the signature of *implementation* as it is written, its annotations not evaluated. Raises as `check`."""
     if not callable(implementation):
         hint = "; register the method of the class: Class.method" if isinstance(implementation, classmethod) else ""
         raise errors.AdapterError(implementation, f"it cannot be called{hint}")
@@ -180,29 +189,67 @@ def parameters(implementation: t.Any, known: c.Mapping[t.Any, t.Any]) -> tuple[P
 
     Arguments that a partial fixes, ``*args`` and ``**kwargs`` are none of it. Raises `AdapterError`.
     """
+    return tuple(_parameter(implementation, known, *each) for each in _written(implementation))
+
+
+def _written(implementation: t.Any) -> list[Written]:
+    function = _plain_function(implementation)
+    if function is object.__init__:
+        return []
+    if function is not None:
+        return _of_code(function)[1 if isinstance(implementation, type) else 0 :]
     fixed = implementation.keywords if isinstance(implementation, functools.partial) else {}
-    return tuple(
-        _parameter(implementation, parameter, known)
-        for parameter in read(implementation).parameters.values()
-        if parameter.kind not in _SKIPPED and parameter.name not in fixed
-    )
+    return [
+        (each.name, each.annotation, each.default, each.kind is inspect.Parameter.KEYWORD_ONLY)
+        for each in _read(implementation).parameters.values()
+        if each.kind not in _SKIPPED and each.name not in fixed
+    ]
 
 
-def _parameter(implementation: t.Any, parameter: inspect.Parameter, known: c.Mapping[t.Any, t.Any]) -> Parameter:
-    empty = inspect.Parameter.empty
-    tp = t.Any
-    if parameter.annotation is not empty:
-        tp = evaluate(implementation, parameter.annotation, parameter.name)
+def _plain_function(implementation: t.Any) -> t.Any:
+    """Return the one function that says how to call *implementation*: itself, or the ``__init__`` of a class.
+
+    None where there may be more to it, which `inspect` finds out.
+    """
+    found = implementation
+    if type(implementation) is type:
+        cls: t.Any = implementation
+        found = cls.__init__ if cls.__new__ is object.__new__ and not hasattr(cls, "__signature__") else None
+        if found is object.__init__:
+            return found
+    if type(found) is not types.FunctionType or found.__dict__:  # where decorators leave what they wrap
+        return None
+    return found if found is implementation or found.__code__.co_argcount else None
+
+
+def _of_code(function: t.Any) -> list[Written]:
+    """Return what `inspect.signature` tells too, which takes several times as long."""
+    code, annotations = function.__code__, function.__annotations__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    in_order = function.__defaults__ or ()
+    defaults = dict(zip(names[code.co_argcount - len(in_order) :], in_order, strict=False))
+    defaults.update(function.__kwdefaults__ or {})
+    return [
+        (name, annotations.get(name, _EMPTY), defaults.get(name, _EMPTY), place >= code.co_argcount)
+        for place, name in enumerate(names)
+    ]
+
+
+def _parameter(
+    implementation: t.Any,
+    known: c.Mapping[t.Any, t.Any],
+    name: str,
+    annotation: t.Any,
+    default: t.Any,
+    keyword_only: bool,
+) -> Parameter:
+    tp = t.Any if annotation is _EMPTY else evaluate(implementation, annotation, name)
     try:
         return Parameter.of(
-            parameter.name,
-            tp,
-            known,
-            default=missing if parameter.default is empty else parameter.default,
-            keyword_only=parameter.kind is inspect.Parameter.KEYWORD_ONLY,
+            name, tp, known, default=missing if default is _EMPTY else default, keyword_only=keyword_only
         )
     except ValueError as error:
-        reason = f"its parameter {parameter.name!r}: {error}"
+        reason = f"its parameter {name!r}: {error}"
         raise errors.AdapterError(implementation, reason, place_of(implementation)) from error
 
 
@@ -211,8 +258,9 @@ def returned(implementation: t.Any) -> t.Any:
     found = core(implementation)
     if isinstance(found, type) or t.get_origin(found) is not None:
         return found
-    annotation = read(found).return_annotation
-    return missing if annotation is inspect.Signature.empty else evaluate(found, annotation, "return")
+    function = _plain_function(found)
+    annotation = _read(found).return_annotation if function is None else function.__annotations__.get("return", _EMPTY)
+    return missing if annotation is _EMPTY else evaluate(found, annotation, "return")
 
 
 def evaluate(implementation: t.Any, annotation: t.Any, name: str) -> t.Any:

@@ -105,19 +105,22 @@ def substitute(tp: t.Any, mapping: c.Mapping[t.Any, t.Any]) -> t.Any:
 
 def members(tp: t.Any) -> tuple[t.Any, ...]:
     """Return the members of a union; all else is its own only member."""
-    return t.get_args(tp) if t.get_origin(tp) in _UNIONS else (tp,)
+    return t.get_args(tp) if not isinstance(tp, type) and t.get_origin(tp) in _UNIONS else (tp,)
 
 
 def plain(tp: t.Any) -> type | None:
     """Return the class behind a class or a generic, None for a union and for what is no class at all."""
-    found = t.get_origin(tp) or tp
+    found = tp if isinstance(tp, type) else t.get_origin(tp)
     return found if isinstance(found, type) and found is not types.UnionType else None
 
 
 def bases(tp: t.Any) -> tuple[t.Any, ...]:
     """Return the keys that something of the canonical type *tp* is filed under: itself and its bases."""
     if isinstance(tp, type):
-        return tuple([key for key in tp.__mro__ if key not in _SILENT])
+        found: tuple[t.Any, ...] = tp.__mro__
+        if len(found) == 2 and tp not in _SILENT:  # it has no base but object, as most classes
+            return found[:1]
+        return tuple([key for key in found if key not in _SILENT])
     cls = plain(tp)
     found = (tp,) if cls is None else (tp, *cls.__mro__)
     return tuple(key for key in dict.fromkeys(found) if key not in _SILENT)

@@ -135,5 +135,5 @@ class Doors:
             if walls.adapters.builds(key):
                 first = walls.adapters.lookup(key)[0]
                 family = None if first.family is None else t.cast("type", key)
-                adapter = Adapter.through(Gate(walls.home, key), key, first.implementation, walls.name, family)
+                adapter = Adapter.through(Gate(walls.home, key), first, key, family=family)
                 to.adapters.import_(adapter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
+import inspect
 import sys
 import textwrap
 import typing as t
@@ -13,6 +14,7 @@ import attrs
 import pytest
 
 from buvar import di, errors
+from buvar.components import missing
 from buvar.di import signature
 
 
@@ -94,6 +96,62 @@ def test_a_partial_needs_what_it_leaves_open():
 def test_only_what_has_to_be_is_passed_by_keyword():
     """A keyword-only parameter is known as one."""
     assert [one.keyword_only for one in signature.parameters(Sender, {})] == [False, False, True]
+
+
+def by_inspect(callable_: t.Any) -> list[tuple[str, t.Any, bool]]:
+    skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    found = [one for one in inspect.signature(callable_).parameters.values() if one.kind not in skipped]
+    return [(one.name, one.default, one.kind is inspect.Parameter.KEYWORD_ONLY) for one in found]
+
+
+class Plain: ...
+
+
+class Inherits(Sender): ...
+
+
+class OnlyStars:
+    def __init__(*args: t.Any, late: bool = False) -> None: ...
+
+
+class Made:
+    def __new__(cls, mailer: Mailer, *, clock: Clock) -> Made:
+        return super().__new__(cls)
+
+    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None: ...
+
+
+class Tells(Sender):
+    __signature__ = inspect.Signature([inspect.Parameter("clock", inspect.Parameter.POSITIONAL_OR_KEYWORD)])
+
+
+class Wraps:
+    @functools.wraps(Sender.__init__)
+    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None: ...
+
+
+def many(a: int, b: int = 1, /, c: int = 2, *d: int, e: int, f: int = 3, **g: int) -> Letter: ...
+
+
+def keywords(*, a: int = 1, b: int) -> Letter: ...
+
+
+@functools.wraps(many)
+def wrapper(*args: t.Any) -> Letter: ...
+
+
+@pytest.mark.parametrize(
+    "implementation",
+    [Plain, Letter, Parcel, Sender, Inherits, OnlyStars, Made, Tells, Wraps, many, keywords, wrapper],
+)
+def test_what_is_read_is_what_inspect_tells(implementation):
+    """Plain functions and classes are read without inspect, and to the same end."""
+    empty = inspect.Parameter.empty
+    read = [
+        (one.name, empty if one.default is missing else one.default, one.keyword_only)
+        for one in signature.parameters(implementation, {})
+    ]
+    assert read == by_inspect(implementation)
 
 
 def test_annotated_is_unwrapped_and_its_metadata_kept():
