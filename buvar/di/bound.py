@@ -5,7 +5,6 @@ from __future__ import annotations
 import typing as t
 
 from buvar.components import Mark
-from buvar.context import buvar_context
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -29,7 +28,7 @@ def bound({parameters}):
     _plan_ = _plans_.get(_request_)
     if _plan_ is None:
         return _ask_(_request_, _targets_, {{{keywords}}})
-    return _plan_(_current_(){arguments})
+    return _plan_({parameters})
 """
 
 
@@ -43,14 +42,12 @@ def bind(
     text = _TEXT.format(
         parameters=", ".join(names),
         keywords=", ".join(f"{name!r}: {name}" for name in names),
-        arguments="".join(f", {name}" for name in names),
     )
     known: dict[str, t.Any] = {
         "_plans_": plans,
         "_request_": Mark(f"bound {names}"),  # faster to find than the target and the names
         "_ask_": ask,
         "_targets_": (target,),
-        "_current_": buvar_context.get,
     }
     exec(text, known)  # noqa: S102 - the parameters have the names that are asked for
     return t.cast("Bound[t.Any]", known["bound"])

@@ -6,6 +6,7 @@ import asyncio
 import typing as t
 
 from buvar import scopes
+from buvar.context import buvar_context
 
 from . import build, once, typeform, views
 
@@ -18,6 +19,7 @@ COMMON: t.Final = {
     "accept_now": build.accept_now,
     "at_home": views.at_home,
     "collected": build.collected,
+    "current": buvar_context.get,
     "current_task": asyncio.current_task,
     "done": once.done,
     "fits": typeform.fits,

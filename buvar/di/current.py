@@ -5,7 +5,6 @@ from __future__ import annotations
 import typing as t
 
 from buvar.components import missing
-from buvar.context import buvar_context
 
 from .bound import KEYWORDS, Bound
 from .registry import A, B, C, D, E, F, Target, buvar_adapters
@@ -18,7 +17,6 @@ if t.TYPE_CHECKING:
 
 # bound once: to look the methods up takes half of the time of a call
 _adapters: t.Final = buvar_adapters.get
-_current: t.Final = buvar_context.get
 
 
 def register(*implementations: c.Callable[..., t.Any], lifetime: Lifetime = "transient", replace: bool = False) -> None:
@@ -76,8 +74,8 @@ def nject(target: t.Any = missing, /, *more: t.Any, **dependencies: t.Any) -> c.
     try:  # the way of most requests, without another call
         if not more:
             if not dependencies:
-                return _adapters()._plans[target](_current())
-            return _adapters()._plans[KEYWORDS, target, tuple(dependencies)](_current(), dependencies)
+                return _adapters()._plans[target]()
+            return _adapters()._plans[KEYWORDS, target, tuple(dependencies)](dependencies)
     except (KeyError, TypeError):
         pass
     return _adapters().nject(target, *more, **dependencies)

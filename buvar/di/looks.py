@@ -29,24 +29,28 @@ class Looks(Text):
         self.sync = sync
         self.awaits = "" if sync else "await "
         self.arguments = {name: f"k{number}" for number, name in enumerate(given)}
-        self.parameters = "context"
-        if given:
-            self.parameters += "".join(f", {one}" for one in self.arguments.values()) if in_order else ", given"
+        self.parameters = ", ".join(self.arguments.values()) if in_order else "given" if given else ""
         self.in_order = in_order
+        #: the current context, which is looked up only where it is needed
+        self.context = "current()"
         #: where the components that were found stand
         self.components: dict[tuple[View, t.Hashable], str] = {}
         #: the homes other than that of who asks
         self.homes: list[Home] = []
 
     def again(self, indent: int) -> None:
-        self.write(indent, f"return {self.awaits}again({self.parameters})")
+        arguments = ", ".join(filter(None, (self.context, self.parameters)))
+        self.write(indent, f"return {self.awaits}again({arguments})")
 
     def unless(self, condition: str) -> None:
         self.write(1, f"if {condition}:")
         self.again(2)
 
-    def sources(self, used: set[View], *, needs_scope: bool) -> None:
+    def sources(self, used: set[View], *, needs_scope: bool, needs_context: bool) -> None:
         """Write where the dicts of all views in *used* are, and with *needs_scope* that of the scope at any rate."""
+        if used or needs_scope or needs_context:
+            self.context = "context"
+            self.write(1, "context = current()")
         if needs_scope or any(view.level is Level.SCOPE for view in used):
             self.write(1, "scope = context.scope")
             self.unless("scope is None" if self.has_scope else "scope is not None")

@@ -1,10 +1,10 @@
 """Plans: a decision as generated, straight-line code, for what is asked for again and again.
 
-A plan is a coroutine function of the context, and of the dependencies given by keyword. It looks first whether all is
-as it was when it was decided: the types of what is given, whether a scope is open, what the context has and has not. If
-something is not, it leaves the request to the resolver, with nothing built yet. What no layer ever held needs no look:
-the first addition of such a thing drops the plan. Then the plan takes or builds what is kept in the scope, and after it
-what lives for the call, each after what it needs.
+A plan is a coroutine function of the dependencies given by keyword. It looks first whether all is as it was when it was
+decided: whether a scope is open, the types of what is given, what the current context has and has not. If something is
+not, it leaves the request to the resolver, with nothing built yet. What no layer ever held needs no look: the first
+addition of such a thing drops the plan. Then the plan takes or builds what is kept in the scope, and after it what
+lives for the call, each after what it needs.
 
 The code can be read: it stands in `linecache`, so that tracebacks and debuggers show it.
 
@@ -102,10 +102,6 @@ class _Writer(Looks):
     # what has to be as it was when it was decided
 
     def head(self) -> None:
-        for name, kind in self.given.items():
-            if not self.in_order:
-                self.write(1, f"{self.arguments[name]} = given[{name!r}]")
-            self.unless(f"type({self.arguments[name]}) is not {self.name('T', kind)}")
         steps = self.decision.steps.values()
         looks = dict.fromkeys(self.decision.looks)
         for step in steps:
@@ -116,8 +112,13 @@ class _Writer(Looks):
         used |= {origin.view for _, origin in origins if isinstance(origin, Collected | Component)}
         used = {view for view in used if view.level is not Level.STAGE}
         used |= {step.node.view for step in steps if step.node.is_kept}
-        opens = any(step.node.adapter.opens and not step.node.is_kept for step in steps)
-        self.sources(used, needs_scope=opens)
+        built = [step.node for step in steps if not step.node.is_kept]
+        opens = any(node.adapter.opens for node in built)
+        self.sources(used, needs_scope=opens, needs_context=any(node.view.home for node in built))
+        for name, kind in self.given.items():
+            if not self.in_order:
+                self.write(1, f"{self.arguments[name]} = given[{name!r}]")
+            self.unless(f"type({self.arguments[name]}) is not {self.name('T', kind)}")
         for look in looks:
             self.look(look, 1)
         self.kept_by_stage()

@@ -271,11 +271,11 @@ class Adapters:
             if not dependencies:
                 request: t.Any = (target, *more) if more else target
                 if (plan := self._plans.get(request)) is not None:
-                    return plan(_current())
+                    return plan()
             else:
                 request = (KEYWORDS, (target, *more) if more else target, tuple(dependencies))
                 if (plan := self._plans.get(request)) is not None:
-                    return plan(_current(), dependencies)
+                    return plan(dependencies)
         except TypeError:  # a target that cannot be a key, such as Literal[[]]
             request = None
         return self._nject(request, () if target is missing else (target, *more), dependencies)
@@ -310,7 +310,7 @@ class Adapters:
         except TypeError:
             request = plan = None
         if plan is not None:
-            return plan(_current(), dependencies) if dependencies else plan(_current())
+            return plan(dependencies) if dependencies else plan()
         return self._resolver_now.resolve_now(resolve.Request(request, targets), _current(), dependencies)
 
     def bind(self, target: Target[A], /, **dependencies: t.Any) -> bound.Bound[A]:

@@ -56,7 +56,7 @@ class Request:
         return found[0] if len(self.targets) == 1 else tuple(found)
 
     def arguments(self, given: dict[str, t.Any]) -> tuple[t.Any, ...]:
-        """Return what its plans take beside the context."""
+        """Return what its plans take."""
         if self.in_order:
             return tuple(given.values())
         return (given,) if given else ()
@@ -125,7 +125,7 @@ class Resolver:
             return request.answer(await run.run())
         await run.ensure()
         self._install(request, variant)
-        return await variant.plan(components, *request.arguments(given))
+        return await variant.plan(*request.arguments(given))
 
     def resolve_now(
         self, request: Request, components: Components, given: dict[str, t.Any], *, by_plan: bool = True
@@ -142,7 +142,7 @@ class Resolver:
             return request.answer(_finish(run.run()))
         _finish(run.ensure())
         self._install(request, variant)
-        return variant.plan(components, *request.arguments(given))
+        return variant.plan(*request.arguments(given))
 
     def _variant(self, request: Request, components: Components, given: c.Mapping[str, t.Any]) -> Variant | None:
         variants = self._variants.get(request.key, ())

@@ -731,6 +731,17 @@ async def test_bound_asks_where_it_is_called(adapters):
         await bound()
 
 
+async def test_a_request_is_of_where_it_is_awaited(adapters):
+    """Whether it was asked before or not: the context is that of the await, not that of the call."""
+    adapters.scoped(Engine)
+    bound = adapters.bind(Engine)
+    for _ in ROUNDS:
+        asked = adapters.nject(Engine), bound()
+        async with context.scope("request"):
+            engine = await adapters.nject(Engine)
+            assert [await each for each in asked] == [engine, engine]
+
+
 async def test_bound_given_something_of_another_type(adapters):
     """The names are fixed, the types are looked at each time."""
 
