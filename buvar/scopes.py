@@ -66,7 +66,7 @@ async def start(generator: AnyGenerator, adapter: Opens) -> t.Any:
     if not isinstance(generator, c.AsyncGenerator):
         return start_now(generator, adapter)
     try:
-        return await generator.__anext__()
+        return await anext(generator)
     except StopAsyncIteration:
         raise yields_nothing(adapter) from None
 
@@ -93,7 +93,7 @@ async def finish(generator: AnyGenerator, adapter: Opens, error: BaseException |
     if not isinstance(generator, c.AsyncGenerator):
         return finish_now(generator, adapter, error)
     try:
-        await (generator.__anext__() if error is None else generator.athrow(error))
+        await (anext(generator) if error is None else generator.athrow(error))
     except StopAsyncIteration:
         return None
     except BaseException as raised:
@@ -156,12 +156,9 @@ async def close(
             generator, adapter = exits.pop()
             try:
                 if error is None and type(generator) is types.AsyncGeneratorType:
-                    # what `finish` does, written out for what is by far the most frequent
-                    try:
-                        await generator.__anext__()
-                    except StopAsyncIteration:
-                        continue
-                    await _refuse_more(generator, adapter)
+                    # what `finish` does for what is by far the most frequent, as a loop, which ends without an `except`
+                    async for _ in generator:
+                        await _refuse_more(generator, adapter)
                 else:
                     await finish(generator, adapter, error)
             except BaseException as failure:

@@ -306,7 +306,7 @@ class _Writer(Looks):
                 self.write(indent + 1, f"await over(generator, {owner})")
         else:
             self.write(indent, "try:")
-            self.step(indent + 1, f"{variable} = await generator.__anext__()", step)
+            self.step(indent + 1, f"{variable} = await anext(generator)", step)
             self.write(indent, "except StopAsyncIteration:")
             self.write(indent + 1, f"raise yields_nothing({owner}) from None")
             self.write(indent, "exits = kept.get(EXITS)")
