@@ -32,6 +32,8 @@ Addition = tuple[t.Any, str | None, types.CodeType, int]
 Maps = tuple[dict[t.Hashable, t.Any], ...]
 
 _new: t.Final = object.__new__
+# bound once, since each request adds
+_bases_of: t.Final = ever.bases.get
 
 
 class Mark:
@@ -224,13 +226,14 @@ class Components:
         The last added wins. Returns *item*. Raises ValueError for a class: a component is an instance. What is added to
         a scope is not listed by `entries`: it ends soon, and each request adds.
         """
-        if name is None and self.scope is self.maps and not isinstance(item, type):
+        if name is None and self.scope is self.maps:
             # what `add_from` does, for what each request adds
-            key: t.Any = type(item) if namespace is None else namespace
-            layer = self.maps[0]
-            for base in ever.bases.get(key) or ever.first(key):
-                layer[base] = item
-            return item
+            bases = _bases_of(type(item) if namespace is None else namespace)
+            if bases is not None and (namespace is None or not isinstance(item, type)):
+                layer = self.maps[0]
+                for base in bases:
+                    layer[base] = item
+                return item
         return self.add_from(None if self.scope is self.maps else sys._getframe(1), item, namespace, name)
 
     def add_from(self, frame: types.FrameType | None, item: T, namespace: t.Hashable, name: t.Hashable) -> T:

@@ -26,7 +26,7 @@ class Ever:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._watchers: dict[type, weakref.WeakSet[t.Any]] = {}
-        #: the bases of each class under which something was added
+        #: the bases of each class under which something was added, but for classes of classes
         self.bases: dict[t.Any, tuple[t.Any, ...]] = {}
         self.held: set[t.Hashable] = set()
         #: the classes under which something with a name was added
@@ -52,7 +52,8 @@ class Ever:
             return (key,)
         bases = key.__mro__
         self._tell(self.held, bases)
-        self.bases[key] = bases
+        if not issubclass(key, type):  # else an instance of it is a class, which is not added: see there each time
+            self.bases[key] = bases
         return bases
 
     def note(self, key: t.Hashable) -> None:

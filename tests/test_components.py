@@ -80,9 +80,12 @@ def test_names_tell_items_of_one_type_apart():
 
 
 def test_a_class_is_refused():
-    """A class is no component, and the message says what to add."""
-    with pytest.raises(ValueError, match=r"test_components\.Base is a class; .* add Base\("):
-        Components().add(Base)
+    """A class is no component, and the message says what to add; so in a scope too, and when its class was a key."""
+    Components().add("an item", type)
+    for stack in (Components(), Components().push_scope()):
+        for key in (None, Base):
+            with pytest.raises(ValueError, match=r"test_components\.Base is a class; .* add Base\("):
+                stack.add(Base, key)
 
 
 def test_what_is_not_there_is_said_with_what_is():
