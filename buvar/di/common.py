@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.tasks
+import sys
 import typing as t
 
 from buvar import scopes
@@ -10,8 +12,20 @@ from buvar.context import buvar_context
 
 from . import build, once, typeform, views
 
+#: who runs it, as the code of a plan asks for it, and what that needs
+if sys.version_info >= (3, 12):
+    TASK: t.Final = "current_task()"
+    _ASKED: t.Final = {"current_task": asyncio.current_task}
+else:  # current_task is this, but written in Python, which takes three times as long
+    TASK: t.Final = "current_tasks.get(get_running_loop())"
+    _ASKED: t.Final = {
+        "current_tasks": asyncio.tasks._current_tasks,  # type: ignore[attr-defined]
+        "get_running_loop": asyncio.get_running_loop,
+    }
+
 #: what all plans use
-COMMON: t.Final = {
+COMMON: t.Final[dict[str, t.Any]] = {
+    **_ASKED,
     "EXITS": scopes.EXITS,
     "CLOSED": scopes.CLOSED,
     "Waiters": once.Waiters,
@@ -20,7 +34,6 @@ COMMON: t.Final = {
     "at_home": views.at_home,
     "collected": build.collected,
     "current": buvar_context.get,
-    "current_task": asyncio.current_task,
     "done": once.done,
     "fits": typeform.fits,
     "inner": views.inner,

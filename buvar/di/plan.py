@@ -20,7 +20,7 @@ from buvar import errors
 from buvar.components import missing
 
 from . import decide, explain, typeform
-from .common import COMMON
+from .common import COMMON, TASK
 from .looks import Looks
 from .supply import Collected, Component, Constant, Given, Node, Probe
 from .views import Level
@@ -217,7 +217,7 @@ class _Writer(Looks):
     def alone(self, steps: list[Step], key: str, variable: str) -> None:
         """Build while others wait; see `once`."""
         pending = self.await_others(key)
-        self.write(2, f"kept[{pending}] = current_task()")
+        self.write(2, f"kept[{pending}] = {TASK}")
         self.write(2, "try:")
         for one in steps[:-1]:
             self.build(one, self.fresh(one.node), 3)
