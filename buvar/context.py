@@ -93,16 +93,8 @@ class child:  # noqa: N801 - reads as a verb: ``with context.child():``
         _reset(self._token)
 
 
-class _Done:
-    """An awaitable that has nothing to wait for."""
-
-    __slots__ = ()
-
-    def __await__(self) -> c.Iterator[t.Any]:
-        return iter(())
-
-
-_DONE: t.Final[c.Awaitable[None]] = t.cast("t.Any", _Done())
+async def _nothing() -> None:
+    """Be awaited."""
 
 
 class scope(Components):  # noqa: N801 - reads as a verb: ``async with context.scope("request"):``
@@ -135,7 +127,7 @@ class scope(Components):  # noqa: N801 - reads as a verb: ``async with context.s
         if scopes.EXITS not in scope:  # nothing to be done, hence nothing to be waited for
             scope[scopes.EXITS] = scopes.CLOSED
             _reset(self._token)
-            return _DONE
+            return _nothing()
         return scopes.close(scope, self.name, error, _reset, self._token)
 
 
