@@ -29,7 +29,7 @@ class Looks(Text):
         self.sync = sync
         self.awaits = "" if sync else "await "
         self.arguments = {name: f"k{number}" for number, name in enumerate(given)}
-        self.parameters = ", ".join(self.arguments.values()) if in_order else "given" if given else ""
+        self.parameters = tuple(self.arguments.values()) if in_order else ("given",) if given else ()
         self.in_order = in_order
         #: the current context, which is looked up only where it is needed
         self.context = "current()"
@@ -39,8 +39,7 @@ class Looks(Text):
         self.homes: list[Home] = []
 
     def again(self, indent: int) -> None:
-        arguments = ", ".join(filter(None, (self.context, self.parameters)))
-        self.write(indent, f"return {self.awaits}again({arguments})")
+        self.write(indent, f"return {self.awaits}again({', '.join((self.context, *self.parameters))})")
 
     def unless(self, condition: str) -> None:
         self.write(1, f"if {condition}:")

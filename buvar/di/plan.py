@@ -76,7 +76,7 @@ class _Writer(Looks):
 
     def plan(self) -> Plan:
         title = ", ".join(typeform.show(need.form.tp) for need, _ in self.decision.origins)
-        self.write(0, f"{'' if self.sync else 'async '}def plan({self.parameters}):")
+        self.write(0, f"{'' if self.sync else 'async '}def plan({', '.join(self.parameters)}):")
         self.head()
         start = len(self.lines)
         self.scope_section()
