@@ -55,25 +55,21 @@ class Looks(Text):
             self.unless("scope is None" if self.has_scope else "scope is not None")
             if self.has_scope:
                 self.write(1, "kept = scope[0]")
+        for home in dict.fromkeys(self.home(view.home) for view in used if view.home is not None):
+            self.write(1, f"at_{home} = context.at({home})")
         for view in sorted(used, key=lambda view: view.level):
             self.source(view)
 
     def source(self, view: View) -> None:
         """Write where the dicts of *view* are."""
-        name = self.maps(view)
-        stack = "context" if view.home is None else f"context.at({self.home(view.home)})"
-        if view.inner:
-            maps = "scope" if view.level is Level.SCOPE and self.has_scope else "maps"
-            self.write(1, f"{name} = inner({stack}.{maps}, {stack}.home)")
-            return
-        if view.level is Level.CALL:
-            self.write(1, f"{name} = {stack}.maps")
-        elif view.level is Level.STAGE:
-            self.write(1, f"{name} = {'context.home' if view.home is None else self.home(view.home)}.root[0]")
-        elif not self.has_scope:
-            self.write(1, f"{name} = {stack}.maps")
-        elif view.home is not None:
-            self.write(1, f"{name} = {stack}.scope")
+        stack = "context" if view.home is None else f"at_{self.home(view.home)}"
+        found = f"{stack}.scope" if view.level is Level.SCOPE and self.has_scope else f"{stack}.maps"
+        if view.level is Level.STAGE:
+            found = f"{stack}.home.root[0]"
+        elif view.inner:
+            found = f"inner({found}, {stack}.home)"
+        if found != "context.scope":  # that stands there already
+            self.write(1, f"{self.maps(view)} = {found}")
 
     def maps(self, view: View) -> str:
         """Return how the dicts of *view* are called."""

@@ -91,7 +91,7 @@ class Adapters:
     def _above(self, below: Index) -> Index:
         """Return what is *below*, what was imported and what was registered here, each preferred to those before."""
         if self._home is not None:
-            self._inner = Index().plus(*self._own())
+            self._inner = Index().plus(*self._here())
         elif not self._imported:
             return below
         outside = [
@@ -99,7 +99,7 @@ class Adapters:
             for adapter in below
             if adapter.gate is None or adapter.gate.home is not self._home  # that would lead back here
         ]
-        return Index().plus(*outside, *self._own())
+        return Index().plus(*outside, *self._here())
 
     @property
     def own(self) -> c.Iterable[Adapter]:
@@ -107,7 +107,7 @@ class Adapters:
         private = None if self._home is None else set(self._registered)
         return [one for one in self.index if (one.gate is None if private is None else one in private)]
 
-    def _own(self) -> list[Adapter]:
+    def _here(self) -> list[Adapter]:
         return [*self._imported, *self._registered]
 
     def _from_outside(self, adapter: Adapter) -> Adapter:
@@ -125,7 +125,7 @@ class Adapters:
 
     def builds(self, key: t.Any, *, imported: bool = True) -> bool:
         """Say whether something that was registered here answers *key*, or that was *imported*, if that counts."""
-        index = Index().plus(*(self._own() if imported else self._registered))
+        index = Index().plus(*(self._here() if imported else self._registered))
         return bool(index.candidates(index.form(key)))
 
     def import_(self, adapter: Adapter) -> None:
