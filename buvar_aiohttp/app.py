@@ -7,7 +7,7 @@ from aiohttp import web
 
 from buvar import context, plugin
 
-from . import connections
+from . import connections, homes
 
 
 async def prepare_app() -> None:
@@ -15,7 +15,7 @@ async def prepare_app() -> None:
     app = context.add(web.Application())
     # not a middleware: the first one costs each request more than the scope does
     object.__setattr__(app, "_make_handler", connections.serving(app._make_handler))
-    object.__setattr__(app.router, "add_resource", connections.homing(app.router.add_resource))
+    homes.settle(app)
 
 
 async def prepare_client_session(teardown: plugin.Teardown) -> None:

@@ -7,14 +7,12 @@ plain functions, since a middleware, or one more coroutine around the handler, t
 
 from __future__ import annotations
 
-import functools
 import sys
 import typing as t
 
 from aiohttp import web
 
 from buvar import context, scopes
-from buvar.di import registry
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -125,35 +123,3 @@ def serving(make: c.Callable[..., web.Server]) -> c.Callable[..., Server]:
         )
 
     return make_scoped
-
-
-def homing(add_resource: c.Callable[..., web.Resource]) -> c.Callable[..., web.Resource]:
-    """Return *add_resource*, so that a handler which a plugin with walls adds runs in the context of that plugin."""
-
-    @functools.wraps(add_resource)
-    def add(*args: t.Any, **kwargs: t.Any) -> web.Resource:
-        resource = add_resource(*args, **kwargs)
-        if "add_route" not in vars(resource):  # it is given out again for the same path
-            add_route = resource.add_route
-            object.__setattr__(
-                resource,
-                "add_route",
-                lambda method, handler, **options: add_route(method, homed(handler), **options),
-            )
-        return resource
-
-    return add
-
-
-def homed(handler: t.Any) -> t.Any:
-    """Return *handler* so that it sees what the plugin sees that adds it, and its request."""
-    home, adapters = _current().home, registry.buvar_adapters.get()
-    if home.outside is None:
-        return handler
-
-    @functools.wraps(handler, updated=())
-    async def handle_at_home(request: web.Request) -> web.StreamResponse:
-        with registry.Current(_current().at(home), adapters):
-            return t.cast("web.StreamResponse", await handler(request))
-
-    return handle_at_home

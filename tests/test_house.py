@@ -34,7 +34,11 @@ FACE = "buvar"
 PAIRS: set[tuple[str, str]] = set()
 FOREIGN = {"attr", "attrs", "cattrs", "click", "structlog"}
 # what a room may import beside that, since who uses the room has it
-FOREIGN_OF = {"testing": {"pytest"}, "cli": {"uvloop"}, "buvar_aiohttp": {"aiohttp", "pytest", "yarl"}}
+FOREIGN_OF = {
+    "testing": {"pytest"},
+    "cli": {"uvloop"},
+    "buvar_aiohttp": {"aiohttp", "aiosignal", "frozenlist", "pytest", "yarl"},
+}
 CONTEXT_VARS = {"buvar_context", "buvar_adapters"}
 FULL_ROOM = 400
 

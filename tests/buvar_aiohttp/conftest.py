@@ -1,9 +1,15 @@
 """What the tests of the HTTP server share: a service to run, and a client that sees each byte and hides no loss."""
 
+import asyncio
 import json
 import socket
 
+import aiohttp
 import pytest
+from aiohttp import web
+
+from buvar import context, plugin
+from buvar_aiohttp import AioHttpConfig
 
 # follows `SERVE`; what a test wants to have configured stands in `CONFIG`, what is to be run in `RUN`
 HTTP = """
@@ -139,3 +145,43 @@ def event_of(line):
 
 def http_address(service):
     return service.await_event("http server listens")["address"]
+
+
+class Served:
+    """A stage that serves a plugin's routes, for the time of a block, on a port of its own."""
+
+    def __init__(self, *plugins, **config):
+        self.plugins = plugins
+        self.config = AioHttpConfig(host="127.0.0.1", port=0, linger=0.0, **config)
+        self.url = asyncio.get_running_loop().create_future()
+
+    async def prepare(self, load: plugin.Loader, cancel: plugin.Cancel, ready: plugin.Ready):
+        context.add(self.config)
+        await load("buvar_aiohttp", *self.plugins)
+        runner = context.get(web.AppRunner)
+
+        async def tell():
+            await ready.wait()
+            host, port = runner.addresses[0]
+            self.loop.call_soon_threadsafe(self.url.set_result, f"http://{host}:{port}")
+
+        self.cancel, self.stage_loop = cancel, asyncio.get_running_loop()
+        yield tell()
+
+    async def __aenter__(self):
+        self.loop = asyncio.get_running_loop()
+        self.thread = self.loop.run_in_executor(None, plugin.stage, self.prepare)
+        await asyncio.wait({self.thread, self.url}, return_when=asyncio.FIRST_COMPLETED)
+        self.session = aiohttp.ClientSession(await self.url if self.url.done() else self.thread.result())
+        return self.session
+
+    async def __aexit__(self, *_):
+        await self.session.close()
+        self.stage_loop.call_soon_threadsafe(self.cancel.set)
+        assert await self.thread == [None, None]
+
+
+@pytest.fixture
+def served():
+    """Serve plugins: ``async with served(plugin, …) as session:``."""
+    return Served

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from buvar import context, di, plugin
-from buvar_aiohttp import AioHttpConfig, prepare_app, prepare_client_session
+from buvar_aiohttp import prepare_app, prepare_client_session
 
 
 class Thing:
@@ -16,41 +16,7 @@ class Thing:
         self.number = number
 
 
-class Served:
-    """A stage that serves a plugin's routes, for the time of a block, on a port of its own."""
-
-    def __init__(self, *plugins, **config):
-        self.plugins = plugins
-        self.config = AioHttpConfig(host="127.0.0.1", port=0, linger=0.0, **config)
-        self.url = asyncio.get_running_loop().create_future()
-
-    async def prepare(self, load: plugin.Loader, cancel: plugin.Cancel, ready: plugin.Ready):
-        context.add(self.config)
-        await load("buvar_aiohttp", *self.plugins)
-        runner = context.get(web.AppRunner)
-
-        async def tell():
-            await ready.wait()
-            host, port = runner.addresses[0]
-            self.loop.call_soon_threadsafe(self.url.set_result, f"http://{host}:{port}")
-
-        self.cancel, self.stage_loop = cancel, asyncio.get_running_loop()
-        yield tell()
-
-    async def __aenter__(self):
-        self.loop = asyncio.get_running_loop()
-        self.thread = self.loop.run_in_executor(None, plugin.stage, self.prepare)
-        await asyncio.wait({self.thread, self.url}, return_when=asyncio.FIRST_COMPLETED)
-        self.session = aiohttp.ClientSession(await self.url if self.url.done() else self.thread.result())
-        return self.session
-
-    async def __aexit__(self, *_):
-        await self.session.close()
-        self.stage_loop.call_soon_threadsafe(self.cancel.set)
-        assert await self.thread == [None, None]
-
-
-async def test_handlers_run_in_the_context_of_the_plugins():
+async def test_handlers_run_in_the_context_of_the_plugins(served):
     """A handler finds what the plugins added, its request, and nothing of other requests on the same connection."""
 
     async def routes(load: plugin.Loader):
@@ -67,13 +33,13 @@ async def test_handlers_run_in_the_context_of_the_plugins():
 
         context.get(web.Application).router.add_get("/", handle)
 
-    async with Served(routes) as session:
+    async with served(routes) as session:
         for _ in range(3):
             async with session.get("/") as response:
                 assert await response.text() == "fine"
 
 
-async def test_concurrent_requests_do_not_see_each_other():
+async def test_concurrent_requests_do_not_see_each_other(served):
     """Two requests that are handled at the same time have each their own components, in tasks that they start too."""
 
     async def routes():
@@ -94,11 +60,11 @@ async def test_concurrent_requests_do_not_see_each_other():
         async with session.get("/", params={"number": number}) as response:
             return await response.text()
 
-    async with Served(routes) as session:
+    async with served(routes) as session:
         assert await asyncio.gather(ask(session, "1"), ask(session, "2")) == ["1", "2"]
 
 
-async def test_a_failing_handler_answers_500_and_the_next_request_is_served(caplog):
+async def test_a_failing_handler_answers_500_and_the_next_request_is_served(served, caplog):
     """Errors of handlers are aiohttp's: a 500 and a log entry, an HTTPException its own status."""
 
     async def routes():
@@ -110,7 +76,7 @@ async def test_a_failing_handler_answers_500_and_the_next_request_is_served(capl
 
         context.get(web.Application).add_routes([web.get("/fail", fail), web.get("/gone", gone)])
 
-    async with Served(routes) as session:
+    async with served(routes) as session:
         statuses = []
         for path in ("/fail", "/gone", "/fail"):
             async with session.get(path) as response:
@@ -123,7 +89,7 @@ async def test_a_failing_handler_answers_500_and_the_next_request_is_served(capl
     ("path", "status", "location"),
     [("/a/b", 308, "/a/b/"), ("/a//b/", 308, "/a/b/"), ("/a/b/", 200, None), ("/a/c", 404, None)],
 )
-async def test_paths_are_normalised_where_no_route_matches(path, status, location):
+async def test_paths_are_normalised_where_no_route_matches(served, path, status, location):
     """What no route matches is redirected to the path with fewer slashes, or one at its end, if that is a route."""
 
     async def routes():
@@ -132,12 +98,12 @@ async def test_paths_are_normalised_where_no_route_matches(path, status, locatio
 
         context.get(web.Application).router.add_get("/a/b/", handle)
 
-    async with Served(routes) as session:
+    async with served(routes) as session:
         async with session.get(path, allow_redirects=False) as response:
             assert (response.status, response.headers.get("Location")) == (status, location)
 
 
-async def test_what_a_handler_does_not_find_is_not_redirected():
+async def test_what_a_handler_does_not_find_is_not_redirected(served):
     """A handler's own 404 stays one, also where a path with a slash at its end is a route."""
 
     async def routes():
@@ -146,7 +112,7 @@ async def test_what_a_handler_does_not_find_is_not_redirected():
 
         context.get(web.Application).add_routes([web.get("/a", handle), web.get("/a/", handle)])
 
-    async with Served(routes) as session, session.get("/a", allow_redirects=False) as response:
+    async with served(routes) as session, session.get("/a", allow_redirects=False) as response:
         assert response.status == 404
 
 
@@ -155,7 +121,7 @@ class Session:
         self.request, self.ended = request, None
 
 
-async def test_the_scope_of_a_request_is_closed_before_the_answer(caplog):
+async def test_the_scope_of_a_request_is_closed_before_the_answer(served, caplog):
     """What a request opened is finalised before its headers leave, with its error; where that fails it is a 500."""
     ended = []
 
@@ -183,7 +149,7 @@ async def test_the_scope_of_a_request_is_closed_before_the_answer(caplog):
 
         context.get(web.Application).router.add_get("/", handle)
 
-    async with Served(routes) as session:
+    async with served(routes) as session:
         for query, status in (
             ("", 200),
             ("commit", 500),
@@ -198,40 +164,7 @@ async def test_the_scope_of_a_request_is_closed_before_the_answer(caplog):
     assert "commit failed" in caplog.text
 
 
-async def test_a_handler_of_a_walled_plugin_sees_what_its_plugin_sees():
-    """A route of a plugin with walls runs at home, in the scope of the request; those of others do not see inside."""
-
-    @plugin.exports()
-    async def walled():
-        context.add(Thing("private"))
-
-        async def handle(request):
-            assert context.get(web.Request) is request
-            return web.Response(text=(await di.nject(Thing)).number)
-
-        context.get(web.Application).add_routes([web.get("/in", handle)])
-
-        class View(web.View):
-            async def get(self):
-                return web.Response(text=context.get(Thing).number)
-
-        context.get(web.Application).router.add_view("/view", View)
-
-    async def routes(load: plugin.Loader):
-        await load(walled)
-
-        async def handle(request):
-            return web.Response(text=str(context.get(Thing, default=None)))
-
-        context.get(web.Application).router.add_get("/out", handle)
-
-    async with Served(routes) as session:
-        for path, text in (("/in", "private"), ("/out", "None"), ("/view", "private"), ("/in", "private")):
-            async with session.get(path) as response:
-                assert await response.text() == text
-
-
-async def test_middlewares_and_sub_applications_work(caplog):
+async def test_middlewares_and_sub_applications_work(served, caplog):
     """A plugin may append middlewares and mount sub-applications; both see the scope of the request."""
 
     async def routes():
@@ -250,11 +183,11 @@ async def test_middlewares_and_sub_applications_work(caplog):
         app.middlewares.append(number)
         app.add_subapp("/sub", inner)
 
-    async with Served(routes) as session, session.get("/sub/inner") as response:
+    async with served(routes) as session, session.get("/sub/inner") as response:
         assert await response.text() == "7"
 
 
-async def test_routes_may_be_added_until_the_tasks_run():
+async def test_routes_may_be_added_until_the_tasks_run(served):
     """A plugin that is loaded after the server adds routes all the same."""
 
     async def late():
@@ -263,7 +196,7 @@ async def test_routes_may_be_added_until_the_tasks_run():
 
         context.get(web.Application).router.add_get("/late", handle)
 
-    async with Served(late) as session, session.get("/late") as response:
+    async with served(late) as session, session.get("/late") as response:
         assert await response.text() == "late"
 
 
@@ -292,7 +225,7 @@ def test_the_application_comes_alone():
     assert plugin.stage(prepare) == []
 
 
-async def test_a_configured_access_log_is_written(caplog):
+async def test_a_configured_access_log_is_written(served, caplog):
     """With an access log each request is an entry of it; without, none is."""
 
     async def routes():
@@ -303,6 +236,6 @@ async def test_a_configured_access_log_is_written(caplog):
 
     caplog.set_level("INFO", "aiohttp.access")
     for access_log, entries in ((None, 0), (True, 1)):
-        async with Served(routes, access_log=access_log) as session, session.get("/"):
+        async with served(routes, access_log=access_log) as session, session.get("/"):
             pass
         assert caplog.text.count("GET /") == entries
