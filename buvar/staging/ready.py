@@ -10,6 +10,8 @@ A plugin whose task needs a moment before it can serve takes a hold while it pre
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import functools
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -59,11 +61,11 @@ class Ready:
         await self._event.wait()
 
     def add_callback(self, callback: c.Callable[[], None]) -> None:
-        """Call *callback* when the stage is ready: now, if it is."""
+        """Call *callback* when the stage is ready, in the adder's context: now, if it is."""
         if self.is_set():
             callback()
         else:
-            self._callbacks.append(callback)
+            self._callbacks.append(functools.partial(contextvars.copy_context().run, callback))
 
     def start(self) -> None:
         """Say that all tasks are started (the stage does)."""

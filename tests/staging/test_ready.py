@@ -134,3 +134,24 @@ def test_a_failed_start_never_gets_ready():
         stage.run(prepare)
     assert seen == []
     assert not stage.ready.is_set()
+
+
+def test_a_callback_runs_in_the_context_of_who_added_it():
+    """It sees what its plugin sees, also behind walls."""
+    seen = []
+
+    def walled(url):
+        @plugin.exports()
+        async def prepare(ready: plugin.Ready):
+            context.add(url)
+            ready.add_callback(lambda: seen.append(context.get(str)))
+
+            async def task():
+                await ready.wait()
+
+            yield task()
+
+        return prepare
+
+    plugin.stage(walled("a"), walled("b"))
+    assert seen == ["a", "b"]
