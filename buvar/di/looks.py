@@ -13,66 +13,78 @@ if t.TYPE_CHECKING:
 
     from buvar.components import Home
 
-#: the dicts of a view; of the stage only the first, which is what it keeps things in
-_MAPS: t.Final = ("maps", "scope", "staged")
+#: how the dicts of a view are called
+_MAPS: t.Final = ("maps", "scope", "root")
 
 
 class Looks(Text):
     """The text of a plan for dependencies *given* by name, of those types; see `plan.compile_plan`."""
 
     def __init__(
-        self, names: dict[str, t.Any], given: c.Mapping[str, type], has_scope: bool, sync: bool, in_order: bool
+        self,
+        names: dict[str, t.Any],
+        given: c.Mapping[str, type],
+        owners: tuple[t.Any, ...],
+        has_scope: bool,
+        sync: bool,
+        in_order: bool,
     ) -> None:
-        super().__init__(names)
+        super().__init__({**names, "owners": owners})
         self.given = given
+        self.owners = owners
         self.has_scope = has_scope
         self.sync = sync
         self.awaits = "" if sync else "await "
         self.arguments = {name: f"k{number}" for number, name in enumerate(given)}
         self.parameters = tuple(self.arguments.values()) if in_order else ("given",) if given else ()
         self.in_order = in_order
-        #: the current context, which is looked up only where it is needed
-        self.context = "current()"
         #: where the components that were found stand
         self.components: dict[tuple[View, t.Hashable], str] = {}
-        #: the homes other than that of who asks
+        #: the views whose dicts are used, and the homes other than that of who asks
+        self.used: dict[View, None] = {}
         self.homes: list[Home] = []
 
     def again(self, indent: int) -> None:
-        self.write(indent, f"return {self.awaits}again({', '.join((self.context, *self.parameters))})")
+        self.write(indent, f"return {self.awaits}again({', '.join(('current()', *self.parameters))})")
 
     def unless(self, condition: str) -> None:
         self.write(1, f"if {condition}:")
         self.again(2)
 
-    def sources(self, used: set[View], *, needs_scope: bool, needs_context: bool) -> None:
-        """Write where the dicts of all views in *used* are, and with *needs_scope* that of the scope at any rate."""
-        if used or needs_scope or needs_context:
-            self.context = "context"
+    def begin(self, *, needs_scope: bool, needs_context: bool) -> None:
+        """Write the first lines: where that is which the lines after them use."""
+        needs_scope = needs_scope or any(view.level is Level.SCOPE for view in self.used)
+        self.write(0, f"{'' if self.sync else 'async '}def plan({', '.join(self.parameters)}):")
+        if needs_scope or needs_context or self.used or self.owners:
             self.write(1, "context = current()")
-        if needs_scope or any(view.level is Level.SCOPE for view in used):
+        if self.owners:
+            self.unless("context.home.adapters not in owners")
+        if needs_scope:
             self.write(1, "scope = context.scope")
             self.unless("scope is None" if self.has_scope else "scope is not None")
             if self.has_scope:
                 self.write(1, "kept = scope[0]")
-        for home in dict.fromkeys(self.home(view.home) for view in used if view.home is not None):
+        for home in dict.fromkeys(self.home(view.home) for view in self.used if view.home is not None):
             self.write(1, f"at_{home} = context.at({home})")
-        for view in sorted(used, key=lambda view: view.level):
+        for view in self.used:
             self.source(view)
 
     def source(self, view: View) -> None:
         """Write where the dicts of *view* are."""
         stack = "context" if view.home is None else f"at_{self.home(view.home)}"
-        found = f"{stack}.scope" if view.level is Level.SCOPE and self.has_scope else f"{stack}.maps"
+        found = f"{stack}.maps"
         if view.level is Level.STAGE:
-            found = f"{stack}.home.root[0]"
-        elif view.inner:
+            found = f"{stack}.home.root"
+        elif view.level is Level.SCOPE and self.has_scope:
+            found = f"{stack}.scope"
+        if view.inner:
             found = f"inner({found}, {stack}.home)"
         if found != "context.scope":  # that stands there already
             self.write(1, f"{self.maps(view)} = {found}")
 
     def maps(self, view: View) -> str:
-        """Return how the dicts of *view* are called."""
+        """Return how the dicts of *view* are called; the first lines say where they are."""
+        self.used.setdefault(view)
         word = f"inner_{_MAPS[view.level]}" if view.inner else _MAPS[view.level]
         return word if view.home is None else f"{word}_{self.home(view.home)}"
 

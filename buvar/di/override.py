@@ -6,7 +6,10 @@ import typing as t
 
 import attrs
 
+from .keys import Substitute
+
 if t.TYPE_CHECKING:
+    from .adapter import Adapter
     from .signature import Parameter
 
 
@@ -29,6 +32,16 @@ class Overrides:
 
     def __init__(self) -> None:
         self._stack: tuple[Override, ...] = ()
+        self._substitutes: dict[tuple[Adapter, frozenset[Override]], Substitute] = {}
+
+    def substitute(self, adapter: Adapter, overrides: frozenset[Override]) -> Substitute:
+        """Return under what is kept, whoever asks, what *adapter* builds with the fakes of *overrides*."""
+        return self._substitutes.setdefault((adapter, overrides), Substitute(adapter))
+
+    def restore(self, override: Override) -> None:
+        """Forget what was built with the fake of *override*."""
+        for key in [key for key in tuple(self._substitutes) if override in key[1]]:
+            self._substitutes.pop(key).discard()
 
     def find(self, need: Parameter) -> Override | None:
         """Return what stands in for *need*."""

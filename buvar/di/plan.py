@@ -41,6 +41,7 @@ def compile_plan(
     given: c.Mapping[str, type],
     again: c.Callable[..., t.Any],
     *,
+    owners: tuple[t.Any, ...] = (),
     has_scope: bool,
     sync: bool = False,
     in_order: bool = False,
@@ -48,9 +49,9 @@ def compile_plan(
     """Return the plan for *decision*, for dependencies *given* by name that are of those types.
 
     It leaves to *again*, with its own arguments, what it was not made for. With *sync* it is a plain function. What is
-    given comes as a dict, or *in_order*, as one argument each.
+    given comes as a dict, or *in_order*, as one argument each. With *owners* it is for homes that have one of them.
     """
-    return _Writer(decision, given, again, has_scope, sync, in_order).plan()
+    return _Writer(decision, given, again, owners, has_scope, sync, in_order).plan()
 
 
 class _Writer(Looks):
@@ -59,11 +60,12 @@ class _Writer(Looks):
         decision: Decision,
         given: c.Mapping[str, type],
         again: t.Any,
+        owners: tuple[t.Any, ...],
         has_scope: bool,
         sync: bool,
         in_order: bool,
     ) -> None:
-        super().__init__({**COMMON, "again": again, "note": self.note}, given, has_scope, sync, in_order)
+        super().__init__({**COMMON, "again": again, "note": self.note}, given, owners, has_scope, sync, in_order)
         self.decision = decision
         self.steps_by_line: dict[int, Step] = {}
         #: where the objects of nodes stand; what a scope's object has for itself is known inside of its block only
@@ -76,7 +78,6 @@ class _Writer(Looks):
 
     def plan(self) -> Plan:
         title = ", ".join(typeform.show(need.form.tp) for need, _ in self.decision.origins)
-        self.write(0, f"{'' if self.sync else 'async '}def plan({', '.join(self.parameters)}):")
         self.head()
         start = len(self.lines)
         self.scope_section()
@@ -85,10 +86,18 @@ class _Writer(Looks):
         if self.steps_by_line:  # only the code of adapters raises; no try around the rest
             self.lines.insert(start, "    try:")
             self.lines[start + 1 :] = ["    " + line for line in self.lines[start + 1 :]]
-            self.steps_by_line = {line + 1: step for line, step in self.steps_by_line.items()}
             self.write(1, "except Exception as error:")
             self.write(2, "note(error)")
             self.write(2, "raise")
+        body, self.lines = self.lines, []
+        nodes = self.decision.steps
+        self.begin(
+            needs_scope=any(self.is_scoped(node) or (node.adapter.opens and not node.is_kept) for node in nodes),
+            needs_context=any(node.view.home is not None for node in nodes),
+        )
+        before = len(self.lines) + 1
+        self.steps_by_line = {line + before: step for line, step in self.steps_by_line.items()}
+        self.lines += body
         return t.cast("Plan", self.evaluate(title))
 
     def note(self, error: Exception) -> None:
@@ -107,14 +116,6 @@ class _Writer(Looks):
         for step in steps:
             if step.node.level is Level.CALL and not step.node.is_kept:
                 looks.update(dict.fromkeys(step.looks))
-        origins = [*self.decision.origins, *(one for step in steps for one in step.origins)]
-        used = {look.view for look in looks if isinstance(look, Probe)}
-        used |= {origin.view for _, origin in origins if isinstance(origin, Collected | Component)}
-        used = {view for view in used if view.level is not Level.STAGE}
-        used |= {step.node.view for step in steps if step.node.is_kept}
-        built = [step.node for step in steps if not step.node.is_kept]
-        opens = any(node.adapter.opens for node in built)
-        self.sources(used, needs_scope=opens, needs_context=any(node.view.home for node in built))
         for name, kind in self.given.items():
             if not self.in_order:
                 self.write(1, f"{self.arguments[name]} = given[{name!r}]")
@@ -128,7 +129,7 @@ class _Writer(Looks):
         for node in self.needed():
             if node.level is Level.STAGE:
                 variable = self.variables[node] = f"s{len(self.variables)}"
-                self.write(1, f"{variable} = {self.maps(node.view)}.get({self.key(node)})")
+                self.write(1, f"{variable} = {self.maps(node.view)}[0].get({self.key(node)})")
                 self.unless(f"{variable} is None")
 
     def needed(self) -> list[Node]:

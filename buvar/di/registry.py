@@ -42,13 +42,14 @@ Target: t.TypeAlias = "type[A] | c.Callable[..., A]"
 class Adapters:
     """A registry of adapters. It can be listed: ``for adapter in adapters`` in order of registration.
 
-    One that has a *parent* goes on where that one ends. It has what it imports, and, behind the walls of a *home*, what
-    is registered there; without walls that goes to the parent.
+    One that has a *parent* goes on where that one ends, for the plugins of a *home*: that of all, or that of one plugin
+    with walls. It has what it imports and what is registered here; where there are no walls, the parent has that too.
     """
 
     def __init__(self, parent: Adapters | None = None, home: Home | None = None) -> None:
         self._parent = parent
-        self._home = home
+        self.home = home
+        self._walled = home is not None and home.outside is not None
         self._index = Index()
         self._inner: Index | None = None
         self._registered: list[Adapter] = []
@@ -82,7 +83,7 @@ class Adapters:
     @property
     def inner(self) -> Index | None:
         """What was imported and registered here, where that is behind walls; None in a registry without."""
-        if self._home is None:
+        if not self._walled:
             return None
         with self._lock:
             _ = self.index  # both are made at once
@@ -90,33 +91,35 @@ class Adapters:
 
     def _above(self, below: Index) -> Index:
         """Return what is *below*, what was imported and what was registered here, each preferred to those before."""
-        if self._home is not None:
-            self._inner = Index().plus(*self._here())
-        elif not self._imported:
-            return below
+        if not self._walled:
+            if not self._imported:
+                return below
+            known = set(below)  # what was registered here may have been registered again there
+            return Index().plus(*below, *(one for one in self._imported if one.gate or one in known))
+        self._inner = Index().plus(*self._here())
         outside = [
             self._from_outside(adapter)
             for adapter in below
-            if adapter.gate is None or adapter.gate.home is not self._home  # that would lead back here
+            if adapter.gate is None or adapter.gate.home is not self.home  # that would lead back here
         ]
         return Index().plus(*outside, *self._here())
 
     @property
     def own(self) -> c.Iterable[Adapter]:
         """The adapters that are here for the first time: behind walls those of the plugin, else all but gates."""
-        private = None if self._home is None else set(self._registered)
+        private = set(self._registered) if self._walled else None
         return [one for one in self.index if (one.gate is None if private is None else one in private)]
 
     def _here(self) -> list[Adapter]:
         return [*self._imported, *self._registered]
 
     def _from_outside(self, adapter: Adapter) -> Adapter:
-        if adapter.lifetime == "transient" or self._home is None or self._home.outside is None:
+        if adapter.lifetime == "transient" or self.home is None or self.home.outside is None:
             return adapter
         # what is kept for all is built from what all see
         gate = self._gates.get(adapter)
         if gate is None:
-            through = Gate(self._home.outside, adapter)
+            through = Gate(self.home.outside, adapter)
             gate = Adapter.through(
                 through, adapter, adapter.return_type, family=adapter.family, replaces=adapter.replaces
             )
@@ -128,10 +131,10 @@ class Adapters:
         index = Index().plus(*(self._here() if imported else self._registered))
         return bool(index.candidates(index.form(key)))
 
-    def import_(self, adapter: Adapter) -> None:
-        """Take an adapter that leads to what another plugin exports; those registered here are preferred to it."""
+    def import_(self, *adapters: Adapter) -> None:
+        """Take adapters that lead to what another plugin exports; those registered here are preferred to it."""
         with self._lock:
-            self._imported.append(adapter)
+            self._imported += adapters
             self._below = None
         self._forget()
 
@@ -152,8 +155,10 @@ class Adapters:
         self._add(Adapter.each(implementations, lifetime, replaces=replace))
 
     def _add(self, adapters: list[Adapter]) -> None:
-        if self._parent is not None and self._home is None:
+        if self._parent is not None and not self._walled:
             self._parent._add(adapters)
+            if self._imported:  # what comes later is preferred to what is imported already
+                self.import_(*adapters)
             return
         with self._lock:
             if self._parent is None:
@@ -236,9 +241,7 @@ class Adapters:
             with top._lock:
                 self.overrides.remove(override)
             top._forget()
-            for one in top._family():
-                one._resolver.restore(override)
-                one._resolver_now.restore(override)
+            self.overrides.restore(override)
 
     @t.overload
     def nject(self, target: Target[A], /, **dependencies: t.Any) -> c.Coroutine[t.Any, t.Any, A]: ...

@@ -17,14 +17,13 @@ from buvar.components import Mark
 from buvar.ever import ever
 
 from . import build, decide, explain, plan, signature, supply, typeform
-from .keys import Substitute
 from .supply import Constant, Fit, Node, Probe
 from .views import Level, Views
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
-    from buvar.components import Components
+    from buvar.components import Components, Home
 
     from .decide import Decision
     from .override import Override
@@ -102,7 +101,6 @@ class Resolver:
         self._lock = threading.Lock()
         self._era: object = object()
         self._variants: dict[t.Hashable, list[Variant]] = {}
-        self._substitutes: dict[tuple[t.Any, frozenset[Override]], Substitute] = {}
         #: the key of a request -> its plan
         self.plans: dict[t.Hashable, plan.Plan] = {}
 
@@ -115,6 +113,9 @@ class Resolver:
 
     async def resolve(self, request: Request, components: Components, given: dict[str, t.Any]) -> t.Any:
         """Return what is asked for, by a variant that holds, or else by a new one."""
+        if (home := self._elsewhere(components)) is not None:
+            with self._registry.current(components.at(home)):
+                return await self.resolve(request, components.at(home), given)
         variant = self._variant(request, components, given)
         if variant is None:
             variant = self._decide(request, components, given)
@@ -131,6 +132,9 @@ class Resolver:
         self, request: Request, components: Components, given: dict[str, t.Any], *, by_plan: bool = True
     ) -> t.Any:
         """Do what `resolve` does without awaiting. Raises `ResolveError` for what is built asynchronously."""
+        if (home := self._elsewhere(components)) is not None:
+            with self._registry.current(components.at(home)):
+                return self.resolve_now(request, components.at(home), given, by_plan=by_plan)
         variant = self._variant(request, components, given)
         known = variant is not None
         variant = variant or self._decide(request, components, given)
@@ -143,6 +147,11 @@ class Resolver:
         _finish(run.ensure())
         self._install(request, variant)
         return variant.plan(*request.arguments(given))
+
+    def _elsewhere(self, components: Components) -> Home | None:
+        """Return the home of the adapters, if that is not where they are asked: what was bound is called anywhere."""
+        home = self._registry.home
+        return None if home is None or components.home.adapters in (None, self._registry) else home
 
     def _variant(self, request: Request, components: Components, given: c.Mapping[str, t.Any]) -> Variant | None:
         variants = self._variants.get(request.key, ())
@@ -184,12 +193,6 @@ class Resolver:
             self._substitute(found, offer)
         return found
 
-    def restore(self, override: Override) -> None:
-        """Forget what was built with the fake of *override*."""
-        with self._lock:
-            for key in [key for key in self._substitutes if override in key[1]]:
-                self._substitutes.pop(key).discard()
-
     def _substitute(self, decision: Decision, offer: supply.Supply) -> None:
         """Have what is built with fakes kept apart from what is built without."""
         touched: dict[Node, frozenset[Override]] = {}
@@ -199,8 +202,7 @@ class Resolver:
                 overrides |= touched[one]
             touched[node] = frozenset(overrides)
             if overrides and node.is_kept:
-                key = node.adapter, touched[node]
-                substitute = self._substitutes.setdefault(key, Substitute(node.adapter))
+                substitute = self._registry.overrides.substitute(node.adapter, touched[node])
                 substitute.stores.append(offer.views.maps(node.view)[0])
                 decision.substitutes[node] = substitute
 
@@ -220,6 +222,7 @@ class Resolver:
             variant.decision,
             dict(zip(names, variant.types, strict=True)),
             again_now if self._sync else again,
+            owners=() if self._registry.home is None else (self._registry, None),
             has_scope=variant.has_scope,
             sync=self._sync,
             in_order=request.in_order,

@@ -18,6 +18,7 @@ from .views import Level, View, Views
 
 if t.TYPE_CHECKING:
     import collections.abc as c
+    import contextlib
 
     from buvar.components import Closer, Components, Home, Maps
 
@@ -31,6 +32,10 @@ class Registry(t.Protocol):
     """The adapters, seen from the rooms that they stand on."""
 
     overrides: Overrides
+    #: whose adapters they are, where that is somebody's
+    home: Home | None
+
+    def current(self, components: Components) -> contextlib.AbstractContextManager[None]: ...
 
     @property
     def index(self) -> Index: ...
@@ -159,11 +164,16 @@ class Supply:
         return self.inner if home is None else t.cast("Index | None", home.adapters.inner)
 
     def parts(self, need: Parameter, view: View) -> tuple[View, ...]:
-        """Return where *need* is looked up in turn: what a plugin builds behind its walls comes before all outside."""
+        """Return where *need* is looked up in turn: what a plugin has behind its walls comes before all outside."""
         inner = self.inner_at(view.home)
-        if inner is None or need.only is not None or need.pick is not None or not inner.candidates(need.form):
+        if inner is None or need.only is not None or not (inner.candidates(need.form) or self._by_other_means(need)):
             return (view,)
         return view._replace(inner=True), view
+
+    def _by_other_means(self, need: Parameter) -> bool:
+        """Say whether *need* can be met under several keys, or by a keyword: else the layers alone have an order."""
+        (key, *more), named = need.form.keys or (None,), need.name is not None
+        return bool(more or self._by_type) or (named and ever.may_hold(key, named=True))
 
     def needs(self, node: Node) -> tuple[Parameter, ...]:
         """Return what *node* needs: behind a gate, that is what it leads to. Raises `AdapterError`."""

@@ -133,7 +133,6 @@ class Doors:
             for each, item in walls.components_of(key).items():
                 stack.add_from(None, item, key, each)  # it is listed where it was added
             if walls.adapters.builds(key):
-                first = walls.adapters.lookup(key)[0]
-                family = None if first.family is None else t.cast("type", key)
-                adapter = Adapter.through(Gate(walls.home, key), first, key, family=family)
+                first, tp = walls.adapters.lookup(key)[0], walls.adapters.index.form(key).tp
+                adapter = Adapter.through(Gate(walls.home, tp), first, tp, family=first.family and tp)
                 to.adapters.import_(adapter)

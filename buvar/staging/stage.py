@@ -81,7 +81,8 @@ class Stage:
         self.ready = own.add(ready.Ready())
         self.signals = own.add(signals_class(self))
         self.context = own.push()
-        self.context.home = Home(None, self.context.maps, self.teardown, adapters=di.Adapters(di.buvar_adapters.get()))
+        home = self.context.home = Home(None, self.context.maps, self.teardown)
+        home.adapters = di.Adapters(di.buvar_adapters.get(), home)
         self.plugins = loading.Plugins(self.context.stack[0], own.stack, self.context.home, self.teardown)
         self.loader = own.add(loading.Loader(self.plugins))
 

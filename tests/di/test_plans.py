@@ -801,3 +801,51 @@ async def test_a_deep_chain_is_compiled(adapters, ask, way):
             found = await ask(classes[-1])
             assert depth(found) == length
             assert (found is await ask(classes[-1])) == (way != "transient")
+
+
+async def test_a_plan_looks_at_what_a_singleton_would_see(adapters, components):
+    """What was passed over since the stage lacks something is looked for again, and taken when it is there."""
+
+    class Part: ...
+
+    @attrs.frozen(eq=False)
+    class Kept:
+        part: Part
+
+    @attrs.frozen(eq=False)
+    class Asking:
+        kept: Kept | None = None
+
+    with context.child() as child:  # a layer has held one, so that it is looked for
+        child.add(Part())
+    adapters.singleton(Kept)
+    adapters.register(Asking)
+    for _ in range(4):
+        assert (await adapters.nject(Asking)).kept is None
+        assert adapters.nject_now(Asking).kept is None
+    components.add(Part())
+    for _ in range(4):
+        assert (await adapters.nject(Asking)).kept is adapters.nject_now(Asking).kept is not None
+
+
+async def test_a_plan_wraps_a_singleton_that_needs_a_component(adapters, components):
+    """Also where the singleton is asked for as what its wrapper returns."""
+
+    class Settings: ...
+
+    @attrs.frozen(eq=False)
+    class Mailer:
+        settings: t.Any
+
+    def mailer(settings: Settings) -> Mailer:
+        return Mailer(settings)
+
+    def wrapped(inner: Mailer) -> Mailer:
+        return Mailer(inner)
+
+    settings = components.add(Settings())
+    adapters.singleton(mailer)
+    adapters.register(wrapped)
+    for _ in range(4):
+        assert (await adapters.nject(Mailer)).settings.settings is settings
+        assert adapters.nject_now(Mailer).settings.settings is settings
