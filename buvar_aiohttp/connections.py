@@ -54,9 +54,11 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> c.Coroutine[t.Any, t.Any, tuple[web.StreamResponse, bool]]:
         """Answer *request* with *resp*, which is whatever the handler returned, or the HTTPException that it raised."""
-        if (scope := _current().scope) is not None and scopes.EXITS in scope[0]:
-            # it is called while the handler's error, if there was one, is handled
-            return self._finish_scope(scope[0], sys.exception(), request, resp, start_time)
+        if (scope := _current().scope) is not None:
+            if scopes.EXITS in scope[0]:
+                # it is called while the handler's error, if there was one, is handled
+                return self._finish_scope(scope[0], sys.exception(), request, resp, start_time)
+            scope[0][scopes.EXITS] = scopes.CLOSED
         kind: type = resp.__class__
         if kind in _UNMATCHED and isinstance(request, web.Request):
             return self._finish_unmatched(request, resp, start_time)

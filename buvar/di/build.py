@@ -250,19 +250,13 @@ def open_in_stage_now(components: Components, generator: t.Any, adapter: Adapter
 
 async def over(generator: t.Any, adapter: Adapter) -> t.NoReturn:
     """Finalise a generator that was opened for a scope which has ended meanwhile, and tell it."""
-    error = ended(adapter)
+    error = once.ended(adapter)
     await scopes.finish(generator, adapter, error)
     raise error
 
 
 def over_now(generator: t.Any, adapter: Adapter) -> t.NoReturn:
     """Do what `over` does, without awaiting."""
-    error = ended(adapter)
+    error = once.ended(adapter)
     scopes.finish_now(generator, adapter, error)
     raise error
-
-
-def ended(adapter: Adapter) -> errors.ResolveError:
-    """Return the error for what is asked for when its scope is over."""
-    reason = "its scope has ended; ask for it while the scope is open, or open another one: async with context.scope(…)"
-    return errors.ResolveError(adapter.return_type, reason, (errors.Step(adapter.label, adapter.place),))

@@ -35,6 +35,7 @@ COMMON: t.Final[dict[str, t.Any]] = {
     "collected": build.collected,
     "current": buvar_context.get,
     "done": once.done,
+    "ended": once.ended,
     "fits": typeform.fits,
     "inner": views.inner,
     "homed": build.homed,

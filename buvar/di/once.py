@@ -4,7 +4,8 @@ While it is built, its *pending* key stands in the dict of the scope: with the t
 waits, with a `Waiters`. A creator that is cancelled hands over: those who wait try again, and the first of them builds.
 A creator that fails fails all who wait. What is there already is found with one look-up, and no lock.
 
-Tasks that would wait for each other are told so instead of waiting for ever.
+Tasks that would wait for each other are told so instead of waiting for ever. Where a creator waits by other means for
+who waits for it, such as a task that it has started, nothing tells: who waits for long says so in the log.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ import concurrent.futures
 import threading
 import typing as t
 
-from buvar import errors
+import structlog
+
+from buvar import errors, scopes
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
     from buvar.scopes import Scope
 
+    from .adapter import Adapter
     from .keys import Key
+
+#: seconds after which it is logged that somebody still waits for what another one builds
+PATIENCE = 10.0
 
 #: who builds something: a task, or the number of a thread in which no task runs
 Builder: t.TypeAlias = "asyncio.Task[t.Any] | int"
@@ -32,12 +39,15 @@ F = t.TypeVar("F")
 _waiting: dict[Builder, Builder] = {}
 _lock = threading.Lock()
 
+log = structlog.get_logger(__name__)
+
 
 class Waiters:
     """Those who wait for what *builder* builds, in whatever loop."""
 
     def __init__(self, builder: Builder) -> None:
         self.builder = builder
+        self.was_told = False
         self._futures: list[asyncio.Future[None]] = []
         self._blocked: list[concurrent.futures.Future[None]] = []
 
@@ -104,9 +114,11 @@ async def wait(scope: Scope, key: Key) -> None:
     Raises `ResolveError` when that one, or whom it waits for, waits for us.
     """
     if (future := _queue(scope, key, Waiters.join)) is not None:
+        late = asyncio.get_running_loop().call_later(PATIENCE, _tell, scope, key)
         try:
             await future
         finally:
+            late.cancel()
             _waiting.pop(builder(), None)
 
 
@@ -124,6 +136,8 @@ def wait_now(scope: Scope, key: Key) -> None:
 
     if (future := _queue(scope, key, join)) is not None:
         try:
+            if not concurrent.futures.wait((future,), PATIENCE).done:
+                _tell(scope, key)
             future.result()
         finally:
             _waiting.pop(builder(), None)
@@ -144,6 +158,20 @@ def _queue(scope: Scope, key: Key, join: c.Callable[[Waiters], F]) -> F | None:
     return future
 
 
+def _tell(scope: Scope, key: Key) -> None:
+    """Log, once, that *key* takes long."""
+    pending = scope.get(key.pending)
+    if isinstance(pending, Waiters) and not pending.was_told:
+        pending.was_told = True
+        by = pending.builder.get_name() if isinstance(pending.builder, asyncio.Task) else f"thread {pending.builder}"
+        log.warning(
+            "waiting for what another task builds; should that one wait for this, it is a circle",
+            adapter=key.adapter.label,
+            builder=by,
+            seconds=PATIENCE,
+        )
+
+
 def _check(me: Builder, other: Builder, key: Key) -> None:
     each: Builder | None = other
     while each is not None:
@@ -157,12 +185,21 @@ def _check(me: Builder, other: Builder, key: Key) -> None:
         each = _waiting.get(each)
 
 
+def ended(adapter: Adapter) -> errors.ResolveError:
+    """Return the error for what is asked for when its scope is over."""
+    reason = "its scope has ended; ask for it while the scope is open, or open another one: async with context.scope(…)"
+    return errors.ResolveError(adapter.return_type, reason, (errors.Step(adapter.label, adapter.place),))
+
+
 async def once(scope: Scope, key: Key, create: c.Callable[[], c.Awaitable[t.Any]], *, sync: bool = False) -> t.Any:
     """Return what *scope* keeps under *key*, or else the result of *create*, which then runs only once.
 
-    With *sync* nothing is awaited, unless *create* does.
+    With *sync* nothing is awaited, unless *create* does. Raises `ResolveError` when it is not there and the scope has
+    ended.
     """
     while (found := scope.get(key)) is None:
+        if scope.get(scopes.EXITS) is scopes.CLOSED:
+            raise ended(key.adapter)
         if not begin(scope, key):
             if sync:
                 wait_now(scope, key)

@@ -200,6 +200,9 @@ class _Writer(Looks):
             for probe in probes:
                 if (probe.view, probe.key) not in self.components:
                     self.look(probe, 2)
+            if not any(one.node.adapter.opens for one in steps):  # a generator finds out when it was opened
+                self.write(2, "if kept.get(EXITS) is CLOSED:")
+                self.step(3, f"raise ended({self.name('adapter', step.node.adapter)})", step)
             if any(self.may_wait(one.node.adapter) for one in steps):
                 self.alone(steps, key, variable)
             else:

@@ -164,6 +164,39 @@ async def test_the_scope_of_a_request_is_closed_before_the_answer(served, caplog
     assert "commit failed" in caplog.text
 
 
+async def test_what_a_late_task_of_a_request_asks_for_is_refused(served):
+    """A task that outlives its request opens nothing for it, though the request itself had opened nothing."""
+    tasks, opened, over = [], [], asyncio.Event()
+
+    async def open_session(request: web.Request) -> c.AsyncIterator[Session]:
+        opened.append(request)
+        yield Session(request)
+
+    async def routes():
+        di.scoped(open_session)
+
+        async def ask_late():
+            await over.wait()
+            await di.nject(Session)
+
+        async def handle(_):
+            tasks.append(asyncio.create_task(ask_late()))
+            return web.Response()
+
+        async def wait(_):
+            over.set()
+            (result,) = await asyncio.gather(*tasks, return_exceptions=True)
+            return web.Response(text=str(result))
+
+        context.get(web.Application).router.add_get("/", handle)
+        context.get(web.Application).router.add_get("/wait", wait)
+
+    async with served(routes) as session:
+        assert (await session.get("/")).status == 200
+        assert "its scope has ended" in await (await session.get("/wait")).text()
+    assert not opened
+
+
 async def test_middlewares_and_sub_applications_work(served, caplog):
     """A plugin may append middlewares and mount sub-applications; both see the scope of the request."""
 

@@ -1,6 +1,8 @@
 """Lifetimes: how long what an adapter builds lives, and what it may see."""
 
 import asyncio
+import contextlib
+import inspect
 import typing as t
 
 import attrs
@@ -169,6 +171,86 @@ async def test_tasks_of_a_scope_share_it(adapters):
             assert set(found) == {await adapters.nject(Session)}
     finally:
         factory.reset()
+
+
+class Late:
+    """What is done in a scope when it is over, in the task of it or with a layer on top."""
+
+    def __init__(self, ask, *, layered=False):
+        self.over = asyncio.Event()
+        self.ask = ask
+        self.layered = layered
+
+    async def run(self):
+        with context.child() if self.layered else contextlib.nullcontext():
+            await self.over.wait()
+            found = self.ask()
+            return await found if inspect.isawaitable(found) else found
+
+    async def after(self, *before):
+        """Open a scope, ask for *before* in it, and go on when it has ended."""
+        async with context.scope("request"):
+            task = asyncio.create_task(self.run())
+            await asyncio.sleep(0)
+            for ask in before:
+                await ask()
+        self.over.set()
+        return await task
+
+
+async def async_engine() -> Engine:
+    return Engine()
+
+
+async def wait_for_users(session: Session) -> Users:
+    return Users(session)
+
+
+@pytest.mark.parametrize("layered", [False, True])
+@pytest.mark.parametrize("target", [Engine, Session, Users, Orders])
+async def test_nothing_scoped_is_built_when_its_scope_has_ended(adapters, target, layered):
+    """A task that outlives its scope is told so, however what it asks for is built; generators are refused as well."""
+    adapters.register(Engine, Session, wait_for_users, lifetime="scoped")
+    adapters.register(Orders)
+    for _ in ROUNDS:
+        for nject in (adapters.nject, adapters.nject_now)[: 2 if target in (Engine, Session) else 1]:
+            with pytest.raises(di.ResolveError, match="its scope has ended"):
+                await Late(lambda nject=nject: nject(target), layered=layered).after()
+        async with context.scope("request"):  # so that there are plans
+            await adapters.nject(target)
+            if target is not Users and target is not Orders:
+                adapters.nject_now(target)
+
+
+async def test_what_is_left_is_not_built_either_when_the_scope_has_ended(adapters):
+    """Something that is there already does not make what needs it be built in a dead scope."""
+    adapters.register(async_engine, Session, lifetime="scoped")
+    for _ in ROUNDS:
+        with pytest.raises(di.ResolveError, match="its scope has ended"):
+            await Late(lambda: adapters.nject(Session)).after(lambda: adapters.nject(Engine))
+        async with context.scope("request"):
+            await adapters.nject(Session)
+
+
+async def test_what_a_scope_has_kept_is_there_as_long_as_somebody_is_in_it(adapters):
+    """A task that outlives its scope gets what the scope has built, and what lives for the call."""
+    adapters.register(Engine, lifetime="scoped")
+    adapters.register(Session)
+    for _ in ROUNDS:
+        session = await Late(lambda: adapters.nject(Session)).after(lambda: adapters.nject(Engine))
+        assert type(session.engine) is Engine
+
+
+async def test_a_task_that_outlives_its_scope_may_open_another_one(adapters):
+    """It is a scope like any other."""
+    adapters.register(Engine, lifetime="scoped")
+
+    async def ask():
+        async with context.scope("late"):
+            return await adapters.nject(Engine)
+
+    for _ in ROUNDS:
+        assert type(await Late(ask).after()) is Engine
 
 
 async def test_what_is_scoped_sees_what_its_scope_sees(adapters):

@@ -2,14 +2,17 @@
 
 import asyncio
 import collections.abc as c
+import contextvars
 import sys
 import threading
 import typing as t
 
 import attrs
 import pytest
+import structlog
 
 from buvar import context, di, plugin
+from buvar.di import once
 
 ROUNDS = range(4)
 KEPT = pytest.mark.parametrize("lifetime", ["scoped", "singleton"])
@@ -494,3 +497,32 @@ def test_a_singleton_of_a_stage_is_the_same_in_threads():
         yield asyncio.sleep(0, True)
 
     assert plugin.stage(prepare) == [True]
+
+
+@KEPT
+@pytest.mark.parametrize("threaded", [False, True])
+async def test_who_waits_for_long_says_so(adapters, lifetime, threaded, monkeypatch):
+    """A creator may wait for a task or a thread that waits for it, which nothing shows; the log tells who waits."""
+    monkeypatch.setattr(once, "PATIENCE", 0.01)
+
+    async def waiting() -> Engine:
+        await asyncio.gather(adapters.nject(Engine))
+
+    def joining() -> Engine:
+        asked = threading.Thread(target=contextvars.copy_context().run, args=(adapters.nject_now, Engine), daemon=True)
+        asked.start()
+        asked.join(0.1)
+        return Engine()
+
+    adapters.register(joining if threaded else waiting, lifetime=lifetime)
+    async with context.scope("request"):
+        with structlog.testing.capture_logs() as entries:
+            if threaded:
+                assert await adapters.nject(Engine)
+            else:
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(adapters.nject(Engine), 0.1)
+    (entry,) = entries
+    assert entry["event"].startswith("waiting for what another task builds")
+    assert entry["adapter"] == ("joining" if threaded else "waiting")
+    assert entry["builder"].startswith("Task-")
