@@ -103,12 +103,18 @@ class Looks(Text):
                 self.unless(f"{word}fits({self.arguments[look.name]}, {self.name('tp', look.tp)})")
             return
         key = self.name("key", look.key)
+        variable = f"c{len(self.components)}"
+        if look.present and look.view.level is Level.SCOPE and self.has_scope:  # mostly the scope itself has it
+            self.write(indent, f"if {key} in kept:")
+            self.write(indent + 1, f"{variable} = kept[{key}]")
+            self.write(indent, "else:")
+            indent += 1
         self.write(indent, f"for layer in {self.maps(look.view)}:")
         self.write(indent + 1, f"if {key} in layer:")
         if not look.present:
             self.again(indent + 2)
             return
-        variable = self.components[look.view, look.key] = f"c{len(self.components)}"
+        self.components[look.view, look.key] = variable
         self.write(indent + 2, f"{variable} = layer[{key}]")
         self.write(indent + 2, "break")
         self.write(indent, "else:")

@@ -160,6 +160,8 @@ class _Writer(Looks):
         for step in steps:
             self.variables[step.node] = f"s{len(self.variables)}"
             self.write(1, f"{self.variables[step.node]} = kept.get({self.key(step.node)})")
+        if steps and not self.sync:
+            self.write(1, "exits = kept.get(EXITS)")
         missing_of = self.wanting(steps)
         for step in steps:
             self.scoped(step, missing_of[step.node])
@@ -200,11 +202,14 @@ class _Writer(Looks):
             for probe in probes:
                 if (probe.view, probe.key) not in self.components:
                     self.look(probe, 2)
-            if not any(one.node.adapter.opens for one in steps):  # a generator finds out when it was opened
-                self.write(2, "if kept.get(EXITS) is CLOSED:")
+            opens = any(one.node.adapter.opens for one in steps)  # a generator finds out when it was opened
+            if not opens:
+                self.write(2, "if exits is CLOSED:")
                 self.step(3, f"raise ended({self.name('adapter', step.node.adapter)})", step)
             if any(self.may_wait(one.node.adapter) for one in steps):
                 self.alone(steps, key, variable)
+                if not opens:
+                    self.write(2, "exits = kept.get(EXITS)")
             else:
                 self.await_others(key)
                 for one in private:
