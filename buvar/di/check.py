@@ -75,14 +75,20 @@ def check(registry: Registry, components: Components) -> None:
 
 def check_all(views: c.Iterable[tuple[Registry, Components, c.Iterable[Root]]]) -> None:
     """Do what `check` does for several views at once, of each the roots that are given with it."""
-    faults: dict[str, Exception] = {}
+    faults: dict[t.Hashable, Exception] = {}
     for registry, components, required in views:
         singletons = (Root(adapter, scope=False) for adapter in registry.index if adapter.lifetime == "singleton")
         for root in dict.fromkeys((*required, *singletons)):
             for fault in _faults(registry, components, root):
-                faults.setdefault(str(fault), fault)
+                faults.setdefault(_what(fault), fault)
     if faults:
-        raise ExceptionGroup(f"the check of what is injected found {len(faults)} errors", list(faults.values()))
+        errors_found = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
+        raise ExceptionGroup(f"the check of what is injected found {errors_found}", list(faults.values()))
+
+
+def _what(fault: Exception) -> t.Hashable:
+    """Return what is wrong: what an adapter lacks is the same fault for all who need that adapter."""
+    return (fault.path[:2], fault.reason) if isinstance(fault, errors.ResolveError) else str(fault)
 
 
 def needs_of(registry: Registry, root: Root) -> tuple[Parameter, ...]:

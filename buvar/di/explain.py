@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
 
 #: so many levels of "none of these can be built" are told one inside the other
 _LEVELS: t.Final = 4
+_TOLD: t.Final = "it cannot be built, as told above"
 
 
 def failure(offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any) -> errors.ResolveError:
@@ -33,14 +34,14 @@ def failure(offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any)
 def failures(
     offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any, view: View = CALL
 ) -> c.Iterator[errors.ResolveError]:
-    """Yield an error for each of *needs* that cannot be met; see `failure`."""
+    """Yield an error for each of *needs* that cannot be met, and for all else that an adapter on the way lacks."""
     needs = tuple(needs)
     satisfied = offer.satisfiable(node for need in needs for node in offer.nodes(need, view))
     for need in needs:
         story = _Story(offer, satisfied)
         if not story.can_meet(need, view):
             asker = () if function is None else (_step(signature.label(function), need, signature.place_of(function)),)
-            yield story.tell(need, view, asker, {}, 0)
+            yield from story.tell_all(need, view, asker, {}, 0)
 
 
 def why_not_kept(offer: supply.Supply, node: Node) -> str | None:
@@ -103,6 +104,19 @@ class _Story:
     offer: supply.Supply
     satisfied: set[Node]
     told: set[Node] = attrs.field(factory=set)
+    #: what else adapters lack on the way that is followed: the arguments of `tell`
+    passed: list[tuple[Parameter, View, tuple[errors.Step, ...], dict[Node, Parameter]]] = attrs.field(factory=list)
+
+    def tell_all(
+        self, need: Parameter, at: View, below: tuple[errors.Step, ...], way: dict[Node, Parameter], depth: int
+    ) -> c.Iterator[errors.ResolveError]:
+        """Yield an error for all that is lacking below *need*; what an adapter lacks is told once."""
+        before = len(self.passed)
+        yield self.tell(need, at, below, way, depth)
+        while len(self.passed) > before:
+            error = self.tell(*self.passed.pop(), depth)
+            if error.reason != _TOLD:
+                yield error
 
     def can_meet(self, need: Parameter, view: View) -> bool:
         return self.offer.has(need, view) or not self.satisfied.isdisjoint(self.offer.nodes(need, view))
@@ -118,9 +132,13 @@ class _Story:
                 return self._circle(node, need, steps, way)
             if reason := why_not_kept(self.offer, node):  # then it is beside the point what it lacks
                 return self._error(need, steps, reason, place=node.adapter.place)
-            way[node], step = self._enter(node)
-            steps += step
-            need, at = way[node], self.offer.inside(node)
+            lacking, *more = self._lacking(node)
+            for other in reversed(more):
+                path = _path([(node, other)], None)
+                self.passed.append((other, self.offer.inside(node), (*path, *reversed(steps)), {**way, node: other}))
+            way[node] = lacking
+            steps += _path([(node, lacking)], None)
+            need, at = lacking, self.offer.inside(node)
         if candidates:
             reason = "none of its adapters can be satisfied"
             return self._error(need, steps, reason, self._causes(need, candidates, way, depth))
@@ -129,11 +147,10 @@ class _Story:
     def _untold(self, need: Parameter, at: View, way: dict[Node, Parameter]) -> list[Node]:
         return [one for one in self.offer.nodes(need, at) if one in way or one not in self.told]
 
-    def _enter(self, node: Node) -> tuple[Parameter, list[errors.Step]]:
+    def _lacking(self, node: Node) -> list[Parameter]:
         self.told.add(node)
         inside = self.offer.inside(node)
-        lacking = next(need for need in self.offer.needs(node) if not self.can_meet(need, inside))
-        return lacking, list(_path([(node, lacking)], None))
+        return [need for need in self.offer.needs(node) if not self.can_meet(need, inside)]
 
     def _causes(
         self, need: Parameter, candidates: list[Node], way: dict[Node, Parameter], depth: int
@@ -146,8 +163,9 @@ class _Story:
             elif node in self.told:  # by the cause before this one
                 yield self._error(need, [], f"{node.adapter.label} cannot be called, as told above")
             else:
-                lacking, step = self._enter(node)
-                yield self.tell(lacking, self.offer.inside(node), tuple(step), {**way, node: lacking}, depth + 1)
+                for lacking in self._lacking(node):
+                    path = tuple(_path([(node, lacking)], None))
+                    yield from self.tell_all(lacking, self.offer.inside(node), path, {**way, node: lacking}, depth + 1)
 
     def _circle(
         self, node: Node, need: Parameter, steps: list[errors.Step], way: dict[Node, Parameter]
@@ -172,7 +190,7 @@ class _Story:
 
     def _why_missing(self, need: Parameter, at: View) -> str:
         if self.offer.candidates(need, at):
-            return "it cannot be built, as told above"
+            return _TOLD
         if not need.form.keys:
             return "its type says nothing to find it by; annotate it, give it a default, or give it by keyword"
         if need.pick is not None:
