@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
 
     from .adapter import Adapter
     from .decide import Decision, Step
+    from .override import Override
     from .supply import Origin
     from .views import View
 
@@ -175,8 +176,9 @@ class Build:
                 return self.given[name]
             case Constant(item):
                 return item
-            case Collected(key, view, nodes, container):
-                return collected(self.views.maps(view), key, container, [built[node] for node in nodes])
+            case Collected(key, view, nodes, container, fakes):
+                made = [self._value(node, built) for node in nodes]
+                return collected(self.views.maps(view), key, container, made, fakes)
 
     @contextlib.contextmanager
     def _noting(self, step: Step) -> c.Iterator[None]:
@@ -189,9 +191,13 @@ class Build:
             raise
 
 
-def collected(maps: Maps, key: t.Hashable, container: type, built: list[t.Any]) -> t.Any:
-    """Return all components under *key*, and what was *built*, in a *container*; nothing twice."""
+def collected(
+    maps: Maps, key: t.Hashable, container: type, built: list[t.Any], fakes: c.Mapping[type, Override] | None = None
+) -> t.Any:
+    """Return all components under *key*, or *fakes*, and what was *built*, in a *container*; nothing twice."""
     components = merge(maps, key)
+    if fakes:
+        components = {name: fakes[type(one)].fake if type(one) in fakes else one for name, one in components.items()}
     if container is dict:
         return components
     return container({id(item): item for item in (*components.values(), *built)}.values())

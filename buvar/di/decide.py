@@ -76,7 +76,7 @@ class Decision:
         if isinstance(origin, Node) and origin.adapter.gate is not None:
             return self.behind(self.steps[origin].origins[0][1])
         if isinstance(origin, Collected):
-            nodes = [node for each in origin.nodes if isinstance(node := self.behind(each), Node)]
+            nodes = [node for each in origin.nodes if isinstance(node := self.behind(each), Node | Constant)]
             return attrs.evolve(origin, nodes=tuple(dict.fromkeys(nodes)))
         return origin
 
@@ -100,7 +100,7 @@ def nodes_of(origins: c.Iterable[tuple[Parameter, Origin]]) -> c.Iterator[Node]:
         if isinstance(origin, Node):
             yield origin
         elif isinstance(origin, Collected):
-            yield from origin.nodes
+            yield from (each for each in origin.nodes if isinstance(each, Node))
 
 
 class _CircleMetError(Exception):
@@ -198,12 +198,14 @@ class _Walker:
     def _collect(self, asker: Asker, view: View) -> Walk[Origin]:
         assert asker[1].collect is not None
         form, container = asker[1].collect
-        nodes: list[Node] = []
+        nodes: list[Node | Constant] = []
         for adapter in reversed(() if container is dict else self._offer.index_at(view.home).candidates(form)):
             node = supply.node_of(adapter, view)
-            if node in self._steps or (self._may_enter(node) and (yield node, asker)):
+            if (fake := self._offer.faked(adapter)) is not None:
+                nodes.append(fake)
+            elif node in self._steps or (self._may_enter(node) and (yield node, asker)):
                 nodes.append(node)
-        return Collected(form.tp, view, tuple(nodes), container)
+        return Collected(form.tp, view, tuple(nodes), container, self._offer.fakes(form, view))
 
     def _may_enter(self, node: Node) -> bool:
         if node in self._open:

@@ -207,13 +207,21 @@ class _Asking:
         elif isinstance(origin, Component):
             link(asker, need, self._component(offer.views.maps(origin.view), origin.key), "component")
         elif isinstance(origin, Collected):
-            items = merge(offer.views.maps(origin.view), origin.key).items()
-            providers: list[str | None] = [self._drawing.component(item, origin.key, name) for name, item in items]
-            providers += [self._adapter(node.adapter, node.view.home) for node in origin.nodes]
-            for provider in dict.fromkeys(providers) or [None]:
-                link(asker, need, provider, "collected")
+            self._collected(asker, need, origin, offer)
         elif isinstance(origin, Constant):  # nothing is given by keyword here
             link(asker, need, None, "default" if origin.override is None else "override")
+
+    def _collected(self, asker: str, need: Parameter, origin: Collected, offer: supply.Supply) -> None:
+        items = merge(offer.views.maps(origin.view), origin.key).items()
+        real = [(name, item) for name, item in items if type(item) not in origin.fakes]
+        providers: list[str | None] = [self._drawing.component(item, origin.key, name) for name, item in real]
+        nodes = [node for node in origin.nodes if isinstance(node, Node)]
+        providers += [self._adapter(node.adapter, node.view.home) for node in nodes]
+        overrides = set(supply.overrides_of([(need, origin)]))
+        for provider in dict.fromkeys(providers) or ([] if overrides else [None]):
+            self._drawing.link(asker, need, provider, "collected")
+        for _ in overrides:
+            self._drawing.link(asker, need, None, "override")
 
     def _component(self, maps: Maps, filed: t.Hashable) -> str:
         item = supply.get(maps, filed)

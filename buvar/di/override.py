@@ -6,11 +6,13 @@ import typing as t
 
 import attrs
 
+from . import typeform
 from .keys import Substitute
 
 if t.TYPE_CHECKING:
     from .adapter import Adapter
     from .signature import Parameter
+    from .typeform import Form
 
 
 @attrs.frozen(eq=False)
@@ -53,6 +55,12 @@ class Overrides:
         """Return what stands in for all that is built as *tp*, whatever it is asked for as."""
         return next((each for each in reversed(self._stack) if each.key == tp and each.name is None), None)
 
+    def find_item(self, item: object, form: Form, name: t.Hashable) -> Override | None:
+        """Return what stands in for *item*, which was found for *form* and that *name*, by its very class."""
+        kind: t.Any = type(item)
+        fitting = (each for each in reversed(self._stack) if each.key is kind and each.name in (None, name))
+        return next((each for each in fitting if _may_be(kind, form.tp)), None)
+
     def add(self, override: Override) -> None:
         """Put *override* in place."""
         self._stack = (*self._stack, override)
@@ -63,3 +71,8 @@ class Overrides:
 
     def __bool__(self) -> bool:
         return bool(self._stack)
+
+
+def _may_be(cls: type, wanted: t.Any) -> bool:
+    alike = (isinstance(one, type) and typeform.is_like(cls, one) for one in typeform.members(wanted))
+    return typeform.answers(cls, wanted) or any(alike)

@@ -339,7 +339,7 @@ class _Writer(Looks):
             case Constant(item):
                 return self.name("constant", item)
             case Collected(key, view, nodes, container):
-                built = ", ".join(self.variables[node] for node in nodes)
+                built = ", ".join(self.value(node) for node in nodes)
                 words = (self.maps(view), self.name("key", key), self.name("container", container), f"[{built}]")
                 return f"collected({', '.join(words)})"
         raise AssertionError(missing)

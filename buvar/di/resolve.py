@@ -17,7 +17,7 @@ from buvar.components import Mark
 from buvar.ever import ever
 
 from . import build, decide, explain, plan, signature, supply, typeform
-from .supply import Constant, Fit, Node, Probe
+from .supply import Fit, Node, Probe
 from .views import Level, Views
 
 if t.TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Resolver:
         )
         scoped |= any(isinstance(look, Probe) and look.view.level is Level.SCOPE for look in decision.looks)
         variant = Variant(decision, tuple(map(type, given.values())), offer.has_scope, scoped, era)
-        if request.key is not None and ever.watch(decision.never, self):
+        if request.key is not None and not offer.unsure and ever.watch(decision.never, self):
             with self._lock:
                 if self._era is era:
                     variants = self._variants.setdefault(request.key, [])
@@ -197,7 +197,7 @@ class Resolver:
         """Have what is built with fakes kept apart from what is built without."""
         touched: dict[Node, frozenset[Override]] = {}
         for node, step in decision.steps.items():
-            overrides = {one.override for _, one in step.origins if isinstance(one, Constant) and one.override}
+            overrides = set(supply.overrides_of(step.origins))
             for one in decide.nodes_of(step.origins):
                 overrides |= touched[one]
             touched[node] = frozenset(overrides)

@@ -10,7 +10,7 @@ import typing as t
 
 import attrs
 
-from buvar.components import NAMED, missing
+from buvar.components import NAMED, merge, missing
 from buvar.ever import ever
 
 from . import typeform
@@ -24,8 +24,9 @@ if t.TYPE_CHECKING:
 
     from .adapter import Adapter
     from .index import Index
-    from .override import Overrides
+    from .override import Override, Overrides
     from .signature import Parameter
+    from .typeform import Form
 
 
 class Registry(t.Protocol):
@@ -100,12 +101,16 @@ class Constant:
 
 @attrs.frozen(eq=False)
 class Collected:
-    """Where an argument comes from: all that a *view* has under *key*, and what *nodes* build, in a *container*."""
+    """Where an argument comes from: all that a *view* has under *key*, and what *nodes* build, in a *container*.
+
+    Fakes stand in the place of nodes; *fakes* are the overrides of what the view has, by its class.
+    """
 
     key: t.Hashable
     view: View
-    nodes: tuple[Node, ...]
+    nodes: tuple[Node | Constant, ...]
     container: type
+    fakes: c.Mapping[type, Override] = attrs.field(factory=dict)
 
 
 Origin: t.TypeAlias = "Component | Given | Constant | Collected | Node"
@@ -137,6 +142,16 @@ def get(maps: Maps, key: t.Hashable, default: t.Any = missing) -> t.Any:
     return default
 
 
+def overrides_of(origins: c.Iterable[tuple[Parameter, Origin]]) -> c.Iterator[Override]:
+    """Yield the overrides that *origins* rest on."""
+    for _, origin in origins:
+        for one in origin.nodes if isinstance(origin, Collected) else (origin,):
+            if isinstance(one, Constant) and one.override is not None:
+                yield one.override
+        if isinstance(origin, Collected):
+            yield from origin.fakes.values()
+
+
 class Supply:
     """The dependencies given by keyword, the context and the adapters; it notes what it was asked in `probes`."""
 
@@ -151,6 +166,8 @@ class Supply:
         self.has_scope = components.scope is not None
         self.closer: Closer | None = components.home.closer
         self.probes: list[Probe | Fit] = []
+        #: whether a decision rests on what there is, and not on whether there is something
+        self.unsure = False
         #: the classes that no layer anywhere ever held anything under (with a name, or without), as far as was asked
         self.never: set[tuple[t.Hashable, bool]] = set()
         self._by_type = {base: name for name, item in given.items() for base in type(item).__mro__} if given else {}
@@ -189,8 +206,19 @@ class Supply:
 
     def find(self, need: Parameter, view: View) -> Origin | None:
         """Return where *need* can be taken from without building anything, None when it cannot."""
-        if self.overrides and (override := self.overrides.find(need)) is not None:
+        if not self.overrides:
+            return self._find(need, view)
+        if (override := self.overrides.find(need)) is not None:
             return Constant(override.fake, override)
+        origin = self._find(need, view)
+        if origin is None:
+            return None
+        self.unsure = True
+        item = self.given[origin.name] if isinstance(origin, Given) else get(self.views.maps(view), origin.key)
+        override = self.overrides.find_item(item, need.form, need.name if need.pick is None else need.pick)
+        return origin if override is None else Constant(override.fake, override)
+
+    def _find(self, need: Parameter, view: View) -> Component | Given | None:
         if need.only is not None:
             return None
         given = need.name
@@ -216,6 +244,17 @@ class Supply:
         if view.level is Level.CALL and view.home is None and need.name is not None and need.name in self.given:
             return Given(need.name)
         return None
+
+    def fakes(self, form: Form, view: View) -> dict[type, Override]:
+        """Return what stands in for some of what is collected as *form*, by the class of it."""
+        if not self.overrides:
+            return {}
+        self.unsure = True
+        found = {
+            type(item): self.overrides.find_item(item, form, None)
+            for item in merge(self.views.maps(view), form.tp).values()
+        }
+        return {kind: override for kind, override in found.items() if override is not None}
 
     def _component(self, need: Parameter, view: View) -> Component | None:
         name = need.name if need.pick is None else need.pick

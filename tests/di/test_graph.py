@@ -360,6 +360,18 @@ def test_what_is_overridden_is_told(adapters, there):
     assert found["Service", "clock"] == [("Clock", "adapter")]
 
 
+def test_what_is_overridden_in_a_collection_is_told(adapters, there):
+    """What is collected of others, and each override, is an edge of its own."""
+
+    def report(mailers: t.Annotated[list[Mailer], di.All]) -> Report: ...
+
+    adapters.register(Mailer, Smtp, report)
+    there.add(Mailer())
+    with adapters.override(Smtp, Mailer()):
+        found = edges(di.graph(adapters, there))
+    assert [how for _, how in found["report", "mailers"]] == ["collected", "collected", "override"]
+
+
 def test_it_is_plain_data(adapters, there):
     """The graph becomes JSON, places included, and nothing is lost on the way."""
     there.add(Smtp(), name=("a", 1))

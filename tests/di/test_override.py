@@ -8,7 +8,7 @@ import weakref
 import attrs
 import pytest
 
-from buvar import context, di
+from buvar import context, di, plugin
 
 #: built step by step, compiled, and twice by the plan
 ROUNDS = range(4)
@@ -397,3 +397,175 @@ async def test_a_fake_is_not_kept_after_the_block(adapters, lifetime):
     del fake
     gc.collect()
     assert gone() is None
+
+
+# -- what is asked for by a base
+
+
+class Store: ...
+
+
+class SqlStore(Store): ...
+
+
+class CachedStore(SqlStore): ...
+
+
+class MemoryStore(Store): ...
+
+
+@attrs.frozen(eq=False)
+class Shop:
+    store: Store
+
+
+@attrs.frozen(eq=False)
+class Visitor:
+    shop: Shop
+
+
+@attrs.frozen(eq=False)
+class Report:
+    stores: t.Annotated[list[Store], di.All]
+
+
+async def test_a_component_that_is_asked_for_by_its_base(adapters, components):
+    """It is the fake where what there is has the overridden class, whatever it was asked for as."""
+    adapters.register(Shop)
+    sql, memory = components.add(SqlStore()), MemoryStore()
+    fake = MemoryStore()
+    for _ in range(2):
+        for _ in ROUNDS:
+            assert await adapters.nject(Store) is sql
+        with adapters.override(SqlStore, fake):
+            for _ in ROUNDS:
+                assert await adapters.nject(Store) is fake
+                assert (await adapters.nject(Shop)).store is fake
+                assert adapters.nject_now(t.Optional[Store]) is fake
+                with context.child() as child:  # there is something else
+                    child.add(memory)
+                    assert (await adapters.nject(Shop)).store is memory
+                    child.add(CachedStore())
+                    assert type(await adapters.nject(Store)) is CachedStore
+                    assert await adapters.nject(SqlStore) is fake
+
+
+async def test_a_named_component_that_is_asked_for_by_its_base(adapters, components):
+    """An override of all names, or of that name, reaches it; one of another name does not."""
+    replica = components.add(SqlStore(), name="replica")
+    fake = MemoryStore()
+    asked = t.Annotated[Store, di.Name("replica")]
+    for name, expected in ((None, fake), ("replica", fake), ("other", replica)):
+        with adapters.override(SqlStore, fake, name=name):
+            for _ in ROUNDS:
+                assert await adapters.nject(asked) is expected
+        assert await adapters.nject(asked) is replica
+
+
+async def test_a_given_dependency_of_the_overridden_class(adapters):
+    """Given by its name or by its type, for a parameter of a base: the fake is taken."""
+    adapters.register(Shop)
+    fake, memory = MemoryStore(), MemoryStore()
+    with adapters.override(SqlStore, fake):
+        for _ in ROUNDS:
+            assert (await adapters.nject(Shop, store=SqlStore())).store is fake
+            assert (await adapters.nject(Shop, other=SqlStore())).store is fake
+            assert (await adapters.nject(Shop, store=memory)).store is memory
+
+
+async def test_a_new_type_is_another_one(adapters, components):
+    """What is filed under a NewType is not reached by an override of the class that it is made of."""
+    primary = t.NewType("primary", SqlStore)
+    sql = components.add(SqlStore(), primary)
+    with adapters.override(SqlStore, MemoryStore()):
+        for _ in ROUNDS:
+            assert await adapters.nject(primary) is sql
+
+
+@pytest.mark.parametrize("lifetime", ["transient", "scoped", "singleton"])
+async def test_what_is_collected_by_its_base(adapters, components, lifetime):
+    """The fake stands in the place of each component and adapter of the overridden class; the others are there too."""
+    adapters.register(SqlStore, CachedStore, lifetime=lifetime)
+    adapters.register(Report, lifetime=lifetime)
+    memory = components.add(MemoryStore())
+    kinds = [MemoryStore, SqlStore, CachedStore]
+    fake = Store()
+    async with context.scope("request"):
+        for _ in range(2):
+            for _ in ROUNDS:
+                assert [type(one) for one in (await adapters.nject(Report)).stores] == kinds
+            with adapters.override(SqlStore, fake):
+                for _ in ROUNDS:
+                    assert [type(one) for one in (await adapters.nject(Report)).stores] == [
+                        MemoryStore,
+                        Store,
+                        CachedStore,
+                    ]
+            with adapters.override(MemoryStore, fake):
+                for _ in ROUNDS:
+                    stores = (await adapters.nject(Report)).stores
+                    assert stores[0] is fake
+                    assert [type(one) for one in stores[1:]] == [SqlStore, CachedStore]
+            assert (await adapters.nject(Report)).stores[0] is memory
+
+
+async def test_what_is_collected_by_name(adapters, components):
+    """In a dict of components the fake stands under the name of the real one."""
+    components.add(SqlStore(), name="replica")
+    memory = components.add(MemoryStore())
+    fake = Store()
+    with adapters.override(SqlStore, fake):
+        for _ in ROUNDS:
+            found = await adapters.nject(t.Annotated[dict[str, Store], di.All])
+            assert found == {None: memory, "replica": fake}
+
+
+async def test_what_cannot_be_built_is_collected_as_its_fake(adapters):
+    """An adapter that lacks something is in the collection when it is overridden, and else is not."""
+    adapters.register(Needy, Smtp)
+    fake = Fake()
+    asked = t.Annotated[tuple[Sends, ...], di.All]
+    with adapters.override(Needy, fake):
+        for _ in ROUNDS:
+            found = await adapters.nject(asked)
+            assert found[0] is fake
+            assert type(found[1]) is Smtp
+    for _ in ROUNDS:
+        assert [type(one) for one in await adapters.nject(asked)] == [Smtp]
+
+
+async def test_a_collection_that_has_none_of_it_stays(adapters):
+    """What was built and collected nothing that is faked is the same in the block; the fake is not added."""
+    adapters.singleton(Report)
+    adapters.singleton(MemoryStore)
+    report = await adapters.nject(Report)
+    with adapters.override(SqlStore, SqlStore()):
+        for _ in ROUNDS:
+            assert await adapters.nject(Report) is report
+
+
+def test_a_component_behind_a_wall_that_is_asked_for_by_its_base():
+    """What a plugin keeps to itself is replaced for what it exports, also where that is kept by who asks."""
+
+    @plugin.exports(Shop)
+    async def prepare_shop():
+        context.add(SqlStore())
+        di.register(Shop)
+
+    @plugin.exports()
+    async def prepare(load: plugin.Loader):
+        await load(prepare_shop)
+        di.singleton(Visitor)
+
+        async def run():
+            real = await di.nject(Visitor)
+            for _ in range(2):
+                with di.override(SqlStore, MemoryStore()) as fake:
+                    for _ in ROUNDS:
+                        assert (await di.nject(Visitor)).shop.store is fake
+                assert await di.nject(Visitor) is real
+            return type(real.shop.store)
+
+        yield run()
+
+    assert plugin.stage(prepare) == [SqlStore]
