@@ -93,9 +93,12 @@ class Index:
 
     def form(self, target: t.Any) -> typeform.Form:
         """Return the form of an asked-for type; one type has one form as long as the index lives."""
+        if type(target) is type:
+            return self._forms.get(target) or self._forms.setdefault(target, typeform.Form.of(target))
         if not typeform.is_hashable(target):
             return typeform.Form.of(target)
-        return self._forms.get(target) or self._forms.setdefault(target, typeform.Form.of(target))
+        key = target, t.get_args(target)  # a union is equal to one of another order
+        return self._forms.get(key) or self._forms.setdefault(key, typeform.Form.of(target))
 
     def need(self, target: t.Any) -> Parameter:
         """Return what is asked for by type alone, with what stands beside the type in ``Annotated``; or an adapter."""
@@ -114,6 +117,11 @@ class Index:
         if found is None:
             found = self._found.setdefault(form, self._candidates(form.tp) if form.keys else ())
         return found
+
+    def answering(self, target: t.Any) -> tuple[Adapter, ...]:
+        """Return the adapters that answer *target*, which is not remembered: it may be anything that somebody wrote."""
+        form = typeform.Form.of(target)
+        return self._candidates(form.tp) if form.keys else ()
 
     def _candidates(self, wanted: t.Any) -> tuple[Adapter, ...]:
         nominal = self._nominal(wanted)

@@ -49,7 +49,7 @@ class Adapters:
     def __init__(self, parent: Adapters | None = None, home: Home | None = None) -> None:
         self._parent = parent
         self.home = home
-        self._walled = home is not None and home.outside is not None
+        self.is_walled = home is not None and home.outside is not None
         self._index = Index()
         self._inner: Index | None = None
         self._registered: list[Adapter] = []
@@ -83,20 +83,20 @@ class Adapters:
     @property
     def inner(self) -> Index | None:
         """What was imported and registered here, where that is behind walls; None in a registry without."""
-        if not self._walled:
+        if not self.is_walled:
             return None
         with self._lock:
-            _ = self.index  # both are made at once
+            if self._inner is None:
+                self._inner = Index().plus(*self._here())
             return self._inner
 
     def _above(self, below: Index) -> Index:
         """Return what is *below*, what was imported and what was registered here, each preferred to those before."""
-        if not self._walled:
+        if not self.is_walled:
             if not self._imported:
                 return below
             known = set(below)  # what was registered here may have been registered again there
             return Index().plus(*below, *(one for one in self._imported if one.gate or one in known))
-        self._inner = Index().plus(*self._here())
         outside = [
             self._from_outside(adapter)
             for adapter in below
@@ -106,9 +106,9 @@ class Adapters:
 
     @property
     def own(self) -> c.Iterable[Adapter]:
-        """The adapters that are here for the first time: behind walls those of the plugin, else all but gates."""
-        private = set(self._registered) if self._walled else None
-        return [one for one in self.index if (one.gate is None if private is None else one in private)]
+        """The adapters that are no gates: behind walls those of the plugin alone."""
+        inner = self.inner
+        return [one for one in (self.index if inner is None else inner) if one.gate is None]
 
     def _here(self) -> list[Adapter]:
         return [*self._imported, *self._registered]
@@ -128,14 +128,14 @@ class Adapters:
 
     def builds(self, key: t.Any, *, imported: bool = True) -> bool:
         """Say whether something that was registered here answers *key*, or that was *imported*, if that counts."""
-        index = Index().plus(*(self._here() if imported else self._registered))
-        return bool(index.candidates(index.form(key)))
+        inner = self.inner
+        return inner is not None and any(imported or one.gate is None for one in inner.answering(key))
 
     def import_(self, *adapters: Adapter) -> None:
         """Take adapters that lead to what another plugin exports; those registered here are preferred to it."""
         with self._lock:
             self._imported += adapters
-            self._below = None
+            self._below = self._inner = None
         self._forget()
 
     def current(self, components: Components) -> Current:
@@ -155,7 +155,7 @@ class Adapters:
         self._add(Adapter.each(implementations, lifetime, replaces=replace))
 
     def _add(self, adapters: list[Adapter]) -> None:
-        if self._parent is not None and not self._walled:
+        if self._parent is not None and not self.is_walled:
             self._parent._add(adapters)
             if self._imported:  # what comes later is preferred to what is imported already
                 self.import_(*adapters)
@@ -165,7 +165,7 @@ class Adapters:
                 self._waiting += adapters
             else:
                 self._registered += adapters
-                self._below = None
+                self._below = self._inner = None
         self._forget()
 
     def _forget(self) -> None:

@@ -327,3 +327,25 @@ async def test_an_adapter_that_collects_what_it_builds(adapters):
     for _ in ROUNDS:
         composite = await adapters.nject(Check)
         assert [type(one) for one in composite.checks] == [Check, DiskCheck]
+
+
+async def test_a_union_is_looked_for_in_the_order_in_which_it_is_written(adapters, components):
+    """Also where a union of the same types in another order was asked for before."""
+
+    class Left: ...
+
+    class Right: ...
+
+    class First:
+        def __init__(self, one: Left | Right) -> None:
+            self.one = one
+
+    class Second:
+        def __init__(self, one: Right | Left) -> None:
+            self.one = one
+
+    left, right = components.add(Left()), components.add(Right())
+    adapters.register(First, Second)
+    for _ in range(4):
+        first, second = await adapters.nject(First, Second)
+        assert (first.one, second.one) == (left, right)
