@@ -100,12 +100,24 @@ def _step(name: str, need: Parameter, place: errors.Place | None) -> errors.Step
 
 
 @attrs.frozen
+class _Passed:
+    """Something that *node* lacks too, and the way there: the first *depth* of *steps*, the first *length* of *way*."""
+
+    node: Node
+    need: Parameter
+    steps: list[errors.Step]
+    depth: int
+    way: dict[Node, Parameter]
+    length: int
+
+
+@attrs.frozen
 class _Story:
     offer: supply.Supply
     satisfied: set[Node]
     told: set[Node] = attrs.field(factory=set)
-    #: what else adapters lack on the way that is followed: the arguments of `tell`
-    passed: list[tuple[Parameter, View, tuple[errors.Step, ...], dict[Node, Parameter]]] = attrs.field(factory=list)
+    #: what else adapters lack on the way that is followed
+    passed: list[_Passed] = attrs.field(factory=list)
 
     def tell_all(
         self, need: Parameter, at: View, below: tuple[errors.Step, ...], way: dict[Node, Parameter], depth: int
@@ -114,7 +126,7 @@ class _Story:
         before = len(self.passed)
         yield self.tell(need, at, below, way, depth)
         while len(self.passed) > before:
-            error = self.tell(*self.passed.pop(), depth)
+            error = self._tell_passed(self.passed.pop(), depth)
             if error.reason != _TOLD:
                 yield error
 
@@ -133,9 +145,7 @@ class _Story:
             if reason := why_not_kept(self.offer, node):  # then it is beside the point what it lacks
                 return self._error(need, steps, reason, place=node.adapter.place)
             lacking, *more = self._lacking(node)
-            for other in reversed(more):
-                path = _path([(node, other)], None)
-                self.passed.append((other, self.offer.inside(node), (*path, *reversed(steps)), {**way, node: other}))
+            self.passed.extend(_Passed(node, other, steps, len(steps), way, len(way)) for other in reversed(more))
             way[node] = lacking
             steps += _path([(node, lacking)], None)
             need, at = lacking, self.offer.inside(node)
@@ -143,6 +153,13 @@ class _Story:
             reason = "none of its adapters can be satisfied"
             return self._error(need, steps, reason, self._causes(need, candidates, way, depth))
         return self._error(need, steps, self._why_missing(need, at))
+
+    def _tell_passed(self, passed: _Passed, depth: int) -> errors.ResolveError:
+        node, need = passed.node, passed.need
+        steps = passed.steps[: passed.depth]
+        way = dict(itertools.islice(passed.way.items(), passed.length))
+        below = (*_path([(node, need)], None), *reversed(steps))
+        return self.tell(need, self.offer.inside(node), below, {**way, node: need}, depth)
 
     def _untold(self, need: Parameter, at: View, way: dict[Node, Parameter]) -> list[Node]:
         return [one for one in self.offer.nodes(need, at) if one in way or one not in self.told]
