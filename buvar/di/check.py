@@ -73,11 +73,20 @@ def check(registry: Registry, components: Components) -> None:
     check_all([(registry, components, roots(components))])
 
 
-def check_all(views: c.Iterable[tuple[Registry, Components, c.Iterable[Root]]]) -> None:
-    """Do what `check` does for several views at once, of each the roots that are given with it."""
+def check_all(
+    views: c.Iterable[tuple[Registry, Components, c.Iterable[Root]]], owners: c.Container[str | None] | None = None
+) -> None:
+    """Do what `check` does for several views at once, of each the roots that are given with it.
+
+    With *owners*, only singletons are looked after that one of these has registered.
+    """
     faults: dict[t.Hashable, Exception] = {}
     for registry, components, required in views:
-        singletons = (Root(adapter, scope=False) for adapter in registry.index if adapter.lifetime == "singleton")
+        singletons = (
+            Root(adapter, scope=False)
+            for adapter in registry.index
+            if adapter.lifetime == "singleton" and (owners is None or adapter.owner in owners)
+        )
         for root in dict.fromkeys((*required, *singletons)):
             for fault in _faults(registry, components, root):
                 faults.setdefault(_what(fault), fault)

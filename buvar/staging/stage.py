@@ -228,7 +228,9 @@ class Stage:
         views = [(self.context, di.roots(self.context))]
         # behind walls only their own roots: those of all are looked after from outside
         views += [(each.components, di.roots(each.walls.inside)) for each in self.plugins if each.walls is not None]
-        di.check_all((view.home.adapters, view, roots) for view, roots in views)
+        # what plugins of a former stage have registered is still there, what it needs is not
+        owners = {None, *(plugin.name for plugin in self.plugins)}
+        di.check_all(((view.home.adapters, view, roots) for view, roots in views), owners)
 
     async def _abort(self, loads: asyncio.Future[None]) -> None:
         await self.plugins.abort()

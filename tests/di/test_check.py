@@ -1,6 +1,8 @@
 """The check: all that cannot be built is told at once, each fault once, with its path."""
 
+import asyncio
 import itertools
+import re
 import typing as t
 
 import pytest
@@ -152,3 +154,115 @@ def test_it_takes_no_longer_than_there_are_adapters(adapters, per_level):
     if per_level == 1:  # each lacks a clock, and the last one its two of the lowest level as well
         assert len(found) == len(types) - 1 + 2
     assert sum(len(str(error)) for error in found) < 10_000_000
+
+
+# -- before the run
+
+
+class Sends:
+    """What several adapters may be."""
+
+
+class Post(Sends): ...
+
+
+class Fax(Sends): ...
+
+
+class Ring:
+    def __init__(self, other: "Other") -> None: ...
+
+
+class Other:
+    def __init__(self, ring: Ring) -> None: ...
+
+
+class Mistaken:
+    def __init__(self, clock: "Clok") -> None: ...  # noqa: F821 - that is the point
+
+
+class Scoped: ...
+
+
+@pytest.mark.usefixtures("buvar_adapters_setup_contextvars")
+def test_all_kinds_of_faults_are_told_at_once_before_tasks_run():
+    """Missing, circular, kept too long, ambiguous, misspelt: one group has them all, and no task has started."""
+    seen = []
+
+    class Keeper:
+        def __init__(self, ring: Scoped) -> None: ...
+
+    async def prepare():
+        di.register(Session, Ring, Other, Mistaken, Post, Fax)
+        di.scoped(Scoped)
+        di.singleton(Keeper)
+        di.require(Session, Ring, Mistaken, Sends)
+
+        async def task():
+            seen.append("run")
+
+        yield task()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        plugin.stage(prepare)
+    told = {(type(error).__name__, re.split(":| \\(/", str(error))[0]): str(error) for error in caught.value.exceptions}
+    assert sorted(told) == [
+        ("AdapterError", "Mistaken"),
+        ("ResolveError", "Clock <- Session(clock)"),
+        ("ResolveError", "Engine <- Session(engine)"),
+        ("ResolveError", "Ring <- Other(ring) <- Ring(other)"),
+        ("ResolveError", "Scoped <- Keeper(ring)"),
+        ("ResolveError", "Sends"),
+    ]
+    assert "did you mean 'Clock'" in told["AdapterError", "Mistaken"]
+    assert "a circle" in told["ResolveError", "Ring <- Other(ring) <- Ring(other)"]
+    assert "outlives each scope" in told["ResolveError", "Scoped <- Keeper(ring)"]
+    assert "ambiguous: Fax" in told["ResolveError", "Sends"]
+    assert all(__file__ in str(error) for error in caught.value.exceptions)
+    assert seen == []
+
+
+def test_what_will_be_given_is_no_fault(adapters):
+    """A type that is given, or a scope that will be open, is there for the root that says so, and for no other."""
+
+    def scoped(clock: Clock) -> Scoped: ...
+
+    adapters.scoped(scoped)
+    di.require(Scoped, given=[Clock])
+    di.check(adapters, context.current_context())
+    (error,) = faults(adapters, Scoped, given=[Clock], scope=False)
+    assert "no scope is open" in str(error)
+    assert error.__notes__ == [f"required at {__file__}:{error.__notes__[0].rpartition(':')[2]}"]
+
+
+@pytest.mark.usefixtures("buvar_adapters_setup_contextvars")
+def test_singletons_of_a_former_stage_are_no_fault():
+    """What its plugins have registered may still be there, what they have added is not, and nobody here asks for it."""
+
+    async def former():
+        context.add(Engine())
+        context.add(Clock())
+        di.singleton(Session)
+
+    async def latter():
+        yield asyncio.sleep(0)
+
+    plugin.stage(former)
+    assert plugin.stage(latter) == [None]
+    with pytest.raises(ExceptionGroup, match="2 errors"):
+        di.check(di.buvar_adapters.get(), context.current_context())
+
+
+def test_a_sound_service_has_no_faults(adapters, components):
+    """Nothing is raised, and nothing is built, where all can be."""
+    built = []
+
+    class Counted(Session):
+        def __init__(self, engine: Engine) -> None:
+            built.append(engine)
+
+    components.add(Engine())
+    adapters.singleton(Counted)
+    di.require(Counted)
+    di.check(adapters, context.current_context())
+    assert not built
