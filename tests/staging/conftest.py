@@ -4,6 +4,8 @@ import pytest
 import structlog
 import uvloop
 
+from buvar import di
+
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def loop_factory(request):
@@ -15,3 +17,12 @@ def logs():
     """What is logged while the test runs, as a list of dicts."""
     with structlog.testing.capture_logs() as entries:
         yield entries
+
+
+@pytest.fixture
+def registry():
+    """What is registered is forgotten after the test."""
+    adapters = di.Adapters()
+    token = di.buvar_adapters.set(adapters)
+    yield adapters
+    di.buvar_adapters.reset(token)
