@@ -87,8 +87,11 @@ def check_all(
             for adapter in registry.index
             if adapter.lifetime == "singleton" and (owners is None or adapter.owner in owners)
         )
+        offers: dict[t.Hashable, supply.Supply] = {}  # so that what is found out for one root is known for the next
         for root in dict.fromkeys((*required, *singletons)):
-            for fault in _faults(registry, components, root):
+            there = root.scope, root.given
+            offer = offers[there] = offers.get(there) or offer_for(registry, components, root)
+            for fault in _faults(offer, root):
                 faults.setdefault(_what(fault), fault)
     if faults:
         errors_found = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
@@ -112,9 +115,9 @@ def needs_of(registry: Registry, root: Root) -> tuple[Parameter, ...]:
     return signature.parameters(root.target, {})
 
 
-def _faults(registry: Registry, components: Components, root: Root) -> c.Iterator[Exception]:
+def _faults(offer: supply.Supply, root: Root) -> c.Iterator[Exception]:
     try:
-        needs = needs_of(registry, root)
+        needs = needs_of(offer.registry, root)
     except (errors.AdapterError, errors.ResolveError) as error:
         yield error
         return
@@ -123,7 +126,7 @@ def _faults(registry: Registry, components: Components, root: Root) -> c.Iterato
         view, function = View(Level.STAGE), root.target.implementation
     for need in needs:  # one by one, so that one fault hides no other
         asker = None if need.name is None else function
-        for fault in _faults_of_need(offer_for(registry, components, root), need, view, asker):
+        for fault in _faults_of_need(offer, need, view, asker):
             if root.place is not None:
                 fault.add_note(f"required at {root.place}")
             yield fault

@@ -7,9 +7,9 @@ for the same type is taken, and so one adapter can wrap another.
 
 Theory. To decide is a walk into the depth. A node on the way from the root to here is *open*, a failed one stays
 failed. This is right until the walk meets an open node: then failing depends on the way. So the walk starts again,
-carefully: before it enters a node it makes sure, by a fixed point over all that is not open, that the node can be
-satisfied without anything open. What passes cannot fail further in (a shortest derivation never needs its own root),
-and each node is entered once. Neither walk recurses: each level is a generator on a list.
+carefully: before it enters a node it makes sure that the node can be satisfied without anything open, see `able`. What
+passes cannot fail further in (a shortest derivation never needs its own root), and each node is entered once. Neither
+walk recurses: each level is a generator on a list.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import attrs
 from buvar.components import missing
 
 from . import supply
+from .able import Able
 from .supply import Collected, Constant, Node, Origin
 from .views import CALL, View
 
@@ -109,19 +110,20 @@ class _CircleMetError(Exception):
 
 def decide(offer: supply.Supply, needs: tuple[Parameter, ...], view: View = CALL) -> Decision | None:
     """Decide where *needs* come from; None when one of them is not to be had."""
+    offer.probes = []
     try:
         return _Walker(offer, careful=False).decide(needs, view)
     except _CircleMetError:
-        offer.probes.clear()
+        offer.probes = []
         return _Walker(offer, careful=True).decide(needs, view)
 
 
 class _Walker:
-    __slots__ = ("_careful", "_failed", "_looks", "_offer", "_open", "_steps")
+    __slots__ = ("_able", "_failed", "_looks", "_offer", "_open", "_steps")
 
     def __init__(self, offer: supply.Supply, *, careful: bool) -> None:
         self._offer = offer
-        self._careful = careful
+        self._able = Able(offer.ground) if careful else None
         self._steps: dict[Node, Step] = {}
         self._failed: set[Node] = set()
         self._open: set[Node] = set()
@@ -131,6 +133,8 @@ class _Walker:
         origins = self._run(self._origins(None, needs, view))
         if origins is None:
             return None
+        if self._able is not None:
+            self._looks += self._offer.looks
         looks = tuple(dict.fromkeys([*self._looks, *self._offer.probes]))
         return Decision(self._steps, tuple(origins), looks, frozenset(self._offer.never))
 
@@ -152,10 +156,14 @@ class _Walker:
         """Decide where the arguments of *node* come from; False when something that it needs is not to be had."""
         mark = len(self._steps)
         self._open.add(node)
+        if self._able is not None:
+            self._able.enter(node)
         before, self._offer.probes = self._offer.probes, []
         origins = yield from self._origins(node, self._offer.needs(node), self._offer.inside(node))
         looks, self._offer.probes = self._offer.probes, before
         self._open.discard(node)
+        if self._able is not None:
+            self._able.leave(node)
         if origins is None:
             self._failed.add(node)
             self._looks += looks
@@ -209,9 +217,7 @@ class _Walker:
 
     def _may_enter(self, node: Node) -> bool:
         if node in self._open:
-            if not self._careful:
+            if self._able is None:
                 raise _CircleMetError
             return False
-        if not self._careful:
-            return node not in self._failed
-        return node in self._offer.satisfiable((node,), self._open)
+        return node not in self._failed if self._able is None else self._able.can(node)

@@ -28,9 +28,6 @@ if t.TYPE_CHECKING:
     from .decide import Decision
     from .supply import Origin, Registry
 
-#: what an adapter answers of which it is decided as a whole what it takes
-_ITSELF: t.Final = Parameter(None, typeform.Form(t.Any, ()))
-
 
 def graph(registry: Registry, components: Components) -> Graph:
     """Return the graph of the adapters in *registry*, and of the components and roots (see `require`) in *components*.
@@ -47,17 +44,6 @@ def graph_all(views: c.Iterable[tuple[Registry, Components]]) -> Graph:
     for registry, components in views:
         _Asking(drawing, registry, components).draw()
     return drawing.graph()
-
-
-class _Asked(supply.Supply):
-    """A supply of which one adapter is asked for, so that it does not feed itself."""
-
-    def __init__(self, adapter: Adapter, registry: Registry, components: Components) -> None:
-        super().__init__(registry, components, {})
-        self._asked = adapter
-
-    def candidates(self, need: Parameter, view: View) -> tuple[Adapter, ...]:
-        return (self._asked,) if need is _ITSELF else super().candidates(need, view)
 
 
 class _Drawing:
@@ -136,6 +122,8 @@ class _Asking:
         self._drawing = drawing
         self._registry = registry
         self._components = components
+        #: one for all adapters, so that what is found out for one is known for the next
+        self._offer = supply.Supply(registry, components.push_scope(), {})
         self._waiting: list[tuple[str, Adapter, Home | None]] = []
 
     def draw(self) -> None:
@@ -164,16 +152,16 @@ class _Asking:
         except (errors.AdapterError, errors.ResolveError) as error:
             needs, fault = (), str(error)
         identity = self._drawing.root(root, entry.owner, entry.place, fault)
+        offer = offer_for(self._registry, self._components, root)
         for need in needs:
-            function = None if need.name is None else root.target
-            self._decide(identity, offer_for(self._registry, self._components, root), need, CALL, function)
+            self._decide(identity, offer, need, CALL, None if need.name is None else root.target)
 
     def _ask(self, asker: str, adapter: Adapter, home: Home | None) -> None:
         """Add the edges of *adapter*: as it is decided as a whole, or one by one where it cannot be called."""
         node = supply.node_of(adapter, View(Level.CALL, home))
-        offer = _Asked(adapter, self._registry, self._components.push_scope())
+        offer = self._offer
         try:
-            whole = decide.decide(offer, (_ITSELF,), View(Level.CALL, home))
+            whole = decide.decide(offer, (_itself(adapter),), View(Level.CALL, home))
         except errors.AdapterError:  # of a candidate
             whole = None
         if whole is not None and node in whole.steps:
@@ -228,6 +216,11 @@ class _Asking:
         if isinstance(filed, tuple) and filed[:1] == (NAMED,):
             return self._drawing.component(item, *filed[1:])
         return self._drawing.component(item, filed, None)
+
+
+def _itself(adapter: Adapter) -> Parameter:
+    """Return what only *adapter* answers, of which it is decided as a whole what it takes."""
+    return Parameter(None, typeform.Form(t.Any, ()), only=adapter)
 
 
 def _faults(offer: supply.Supply, decision: Decision, function: t.Any) -> dict[Node, str]:

@@ -6,14 +6,17 @@ and by who asks: they do not reach what is kept, nor what stands behind walls.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 import attrs
 
+from buvar import errors
 from buvar.components import NAMED, merge, missing
 from buvar.ever import ever
 
 from . import typeform
+from .able import Closure
 from .views import Level, View, Views
 
 if t.TYPE_CHECKING:
@@ -166,6 +169,8 @@ class Supply:
         self.has_scope = components.scope is not None
         self.closer: Closer | None = components.home.closer
         self.probes: list[Probe | Fit] = []
+        #: the looks that `ground` rests on
+        self.looks: list[Probe | Fit] = []
         #: whether a decision rests on what there is, and not on whether there is something
         self.unsure = False
         #: the classes that no layer anywhere ever held anything under (with a name, or without), as far as was asked
@@ -300,32 +305,52 @@ class Supply:
         """Return the candidates for what something in *view* needs, where they build for it."""
         return [node_of(adapter, view) for adapter in self.candidates(need, view)]
 
-    def satisfiable(self, roots: c.Iterable[Node], without: c.Container[Node] = ()) -> set[Node]:
-        """Return all nodes below *roots* that can get all they need, if those in *without* are not used."""
-        open_needs = self._reachable(roots, without)
-        satisfied: set[Node] = set()
-        growing = True
-        while growing:
-            growing = False
-            for node, needs in reversed(open_needs.items()):  # what is needed was found after what needs it
-                if node not in satisfied and all(not satisfied.isdisjoint(one) for one in needs):
-                    satisfied.add(node)
-                    growing = True
-        return satisfied
+    @functools.cached_property
+    def ground(self) -> Closure[Node]:
+        """What can be satisfied if nothing is open, as far as it was asked about."""
+        return Closure(self._reachable, functools.cache(self._below))
 
-    def _reachable(self, roots: c.Iterable[Node], without: c.Container[Node]) -> dict[Node, list[list[Node]]]:
-        """Return each node below *roots* with the candidates for each thing that only an adapter can give it."""
+    def satisfiable(self, roots: c.Iterable[Node]) -> set[Node]:
+        """Return all nodes that can get all they need, of those below *roots* and what was asked about before."""
+        self.ground.learn(roots)
+        return self.ground.satisfied
+
+    def _reachable(self, roots: c.Iterable[Node], known: c.Container[Node]) -> dict[Node, list[list[Node]]]:
+        """Return each node below *roots* with the candidates for each thing that only an adapter can give it.
+
+        What is *known* is left out; what is looked at goes to `looks`, since all that is decided may rest on it.
+        """
         found: dict[Node, list[list[Node]]] = {}
         waiting = list(roots)
-        while waiting:
-            node = waiting.pop()
-            if node in found or node in without:
-                continue
-            inside = self.inside(node)
-            open_needs = [need for need in self.needs(node) if not self.has(need, inside)]
-            found[node] = [self.nodes(need, inside) for need in open_needs]
-            waiting.extend(candidate for needs in found[node] for candidate in needs)
+        before, self.probes = self.probes, self.looks
+        try:
+            while waiting:
+                node = waiting.pop()
+                if node in found or node in known:
+                    continue
+                inside = self.inside(node)
+                open_needs = [need for need in self.needs(node) if not self.has(need, inside)]
+                found[node] = [self.nodes(need, inside) for need in open_needs]
+                waiting.extend(candidate for needs in found[node] for candidate in needs)
+        finally:
+            self.probes = before
         return found
+
+    def _below(self, node: Node) -> list[Node]:
+        """Return all that a walk might ever enter from *node*, whatever there is besides adapters."""
+        try:
+            needs = self.needs(node)
+        except errors.AdapterError:  # who enters it is told
+            return []
+        inside = self.inside(node)
+        found: dict[Node, None] = {}
+        for need in needs:
+            if need.collect is not None:
+                adapters = self.index_at(inside.home).candidates(need.collect[0])
+                found.update(dict.fromkeys(node_of(adapter, inside) for adapter in adapters))
+            for part in self.parts(need, inside):
+                found.update(dict.fromkeys(self.nodes(need, part)))
+        return list(found)
 
     def has(self, need: Parameter, view: View) -> bool:
         """Say whether *need* can be met without an adapter."""
