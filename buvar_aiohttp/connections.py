@@ -1,8 +1,8 @@
 """Connections on which each request is a scope of its own, with the request as a component of it.
 
-A scope begins in `scoped`, before the application sees the request, and ends with the task that aiohttp handles the
-request in. What is to be done between the handler and the response is done in `Connection.finish_response`. Both are
-plain functions, since a middleware, or one more coroutine around the handler, takes as long as the scope itself.
+A scope begins before the application sees the request, in the task that aiohttp handles the request in, and ends when
+the handler has: in `Connection.finish_response`, before the headers leave. Where aiohttp finishes no response, since
+the handler was cancelled, or failed when the client had left or parts of the response had, it ends with that error.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import typing as t
 
+import structlog
 from aiohttp import web
 
 from buvar import context, scopes
@@ -26,29 +27,34 @@ _UNMATCHED: t.Final = frozenset({web.HTTPNotFound, web.HTTPMethodNotAllowed})
 _normalize_path = web.normalize_path_middleware()
 
 
+# bound once: to look the methods up takes half of the time of a call
 _current: t.Final = context.buvar_context.get
+_enter: t.Final = context.buvar_context.set
 
-
-def scoped(handle: Handler) -> Handler:
-    """Return *handle* so that each request is a scope of its own, with the request as a component of it."""
-    current, enter = context.buvar_context.get, context.buvar_context.set
-
-    def handle_in_scope(request: t.Any) -> c.Awaitable[web.StreamResponse]:
-        # what `context.scope` does, written out: each request passes here, and the rest of its way takes but fifty
-        # times as long. The request is filed, but not under its ten bases
-        enter(current().push_scope(web.Request, request))
-        return handle(request)
-
-    return handle_in_scope
+log = structlog.get_logger(__name__)
 
 
 class Connection(web.RequestHandler):
-    """A connection that closes the scope of a request before the headers of the response leave.
+    """A connection whose requests are scopes.
 
     It also redirects what no route matches, if a path that is spelt a little differently is one.
     """
 
     __slots__ = ()
+
+    async def _handle_request(
+        self, request: web.BaseRequest, start_time: float | None, request_handler: t.Any
+    ) -> tuple[web.StreamResponse, bool]:
+        # what `context.scope` does, written out; the request is filed, but not under its ten bases
+        components = _current().push_scope(web.Request, request)
+        _enter(components)
+        try:
+            return await web.RequestHandler._handle_request(self, request, start_time, request_handler)
+        except BaseException as error:
+            # aiohttp's own error, where it can tell the client nothing, has the handler's as its context
+            handlers = error.__context__ if type(error) is ConnectionError else None
+            await _abandon(components.maps[0], handlers or error)
+            raise
 
     def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -92,6 +98,16 @@ class Connection(web.RequestHandler):
         return await web.RequestHandler.finish_response(self, request, resp, start_time)
 
 
+async def _abandon(scope: scopes.Scope, error: BaseException) -> None:
+    """Close the scope of a request that gets no response. What fails is logged: *error* is what goes on."""
+    if scope.setdefault(scopes.EXITS, scopes.CLOSED) is scopes.CLOSED:
+        return
+    try:
+        await scopes.close(scope, "request", error, _stay, None)
+    except Exception as failure:
+        log.error("closing a scope failed", scope="request", exc_info=failure)
+
+
 def _stay(_: object) -> None:
     """Leave the scope current: the task of the request ends with it."""
 
@@ -117,7 +133,7 @@ def serving(make: c.Callable[..., web.Server]) -> c.Callable[..., Server]:
     def make_scoped(**kwargs: t.Any) -> Server:
         made = make(**kwargs)
         return Server(
-            t.cast("t.Any", scoped(t.cast("Handler", made.request_handler))),
+            made.request_handler,
             request_factory=made.request_factory,
             handler_cancellation=made.handler_cancellation,
             loop=made._loop,

@@ -231,6 +231,11 @@ class _Story:
         said += (at.home or self.offer.components.home).explain(need.form.keys, wanted)
         if said or need.pick is not None:
             return said
+        if getattr(need.form.tp, "_is_protocol", False) and not typeform.may_be_alike(need.form.tp):
+            return (
+                "; it is a Protocol without @runtime_checkable, or with members that are no methods, so that only what "
+                "derives from it, or is registered as it, answers"
+            )
         known = {typeform.show(adapter.return_type): adapter.return_type for adapter in self.offer.index_at(at.home)}
         near = errors.nearest(typeform.show(need.form.tp), known)
         return f"; did you mean {_describe(known[near])}?" if near is not None else ""

@@ -125,20 +125,15 @@ class Index:
 
     def _candidates(self, wanted: t.Any) -> tuple[Adapter, ...]:
         nominal = self._nominal(wanted)
-        chosen: dict[Adapter, None] = {}
-        floor = 0
-        for adapter in nominal:
-            chosen[adapter] = None
-            if adapter.replaces:
-                floor = self._place(adapter)
-                break
+        found = [(adapter, adapter) for adapter in nominal]
         known = frozenset(nominal)
         for member in typeform.members(wanted):
             if isinstance(member, type):
-                for filed, adapter in (*self._families(member, wanted), *self._alike(member)):
-                    if filed not in known and self._place(filed) > floor:
-                        chosen[adapter] = None
-        return tuple(chosen)
+                others = (*self._families(member, wanted), *self._alike(member))
+                found += [(filed, adapter) for filed, adapter in others if filed not in known]
+        if replacing := [self._place(filed) for filed, _ in found if filed.replaces]:
+            found = [each for each in found if self._place(each[0]) >= max(replacing)]
+        return tuple(dict.fromkeys(adapter for _, adapter in found))
 
     def _nominal(self, wanted: t.Any) -> list[Adapter]:
         """Return what returns *wanted* or something derived from it, the last registered first."""

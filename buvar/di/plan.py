@@ -202,13 +202,11 @@ class _Writer(Looks):
             for probe in probes:
                 if (probe.view, probe.key) not in self.components:
                     self.look(probe, 2)
-            opens = any(one.node.adapter.opens for one in steps)  # a generator finds out when it was opened
-            if not opens:
-                self.write(2, "if exits is CLOSED:")
-                self.step(3, f"raise ended({self.name('adapter', step.node.adapter)})", step)
+            self.write(2, "if exits is CLOSED:")
+            self.step(3, f"raise ended({self.name('adapter', step.node.adapter)})", step)
             if any(self.may_wait(one.node.adapter) for one in steps):
                 self.alone(steps, key, variable)
-                if not opens:
+                if not any(one.node.adapter.opens for one in steps):  # a generator has looked for itself
                     self.write(2, "exits = kept.get(EXITS)")
             else:
                 self.await_others(key)

@@ -186,8 +186,16 @@ def _is_subclass(cls: type, other: type) -> bool:
 def may_be_alike(wanted: type) -> bool:
     """Say whether a class may satisfy *wanted* without deriving from it: a runtime protocol, or an ABC."""
     if getattr(wanted, "_is_protocol", False):
-        return bool(getattr(wanted, "_is_runtime_protocol", False))
+        return bool(getattr(wanted, "_is_runtime_protocol", False)) and _has_methods_alone(wanted)
     return isinstance(wanted, abc.ABCMeta)
+
+
+def _has_methods_alone(protocol: type) -> bool:
+    try:
+        issubclass(object, protocol)
+    except TypeError:  # a class does not tell what its objects have besides methods
+        return False
+    return True
 
 
 def is_like(cls: type, wanted: t.Any) -> bool:

@@ -131,6 +131,7 @@ class Plugins:
         scope.run(context.buvar_context.set, plugin.components)
         scope.run(di.buvar_adapters.set, plugin.components.home.adapters)
         plugin.task = asyncio.create_task(self._live(plugin), name=f"plugin {plugin.name}", context=scope)
+        plugin.task.add_done_callback(lambda _: plugin.prepared.cancel())  # if it was cancelled before it began
         return plugin
 
     def _record(

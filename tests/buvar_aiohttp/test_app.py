@@ -2,6 +2,7 @@
 
 import asyncio
 import collections.abc as c
+import threading
 
 import aiohttp
 import pytest
@@ -162,6 +163,48 @@ async def test_the_scope_of_a_request_is_closed_before_the_answer(served, caplog
                 assert "commit" not in await response.text()
     assert ended == ["/", "/", "HTTPGone", "ValueError"]
     assert "commit failed" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["fails", "leaves", "cancelled"])
+async def test_the_scope_of_a_request_that_gets_no_response_is_closed(served, how):
+    """A stream that fails in the middle, or whose client leaves, and a handler that is cancelled, roll back."""
+    seen, begun, over = [], threading.Event(), threading.Event()  # the service runs in a thread
+
+    async def open_session(request: web.Request) -> c.AsyncIterator[Session]:
+        try:
+            yield Session(request)
+        except BaseException as error:
+            seen.append(type(error))
+            raise
+        finally:
+            over.set()
+
+    async def routes():
+        di.scoped(open_session)
+
+        async def handle(request):
+            await di.nject(Session)
+            response = web.StreamResponse()
+            await response.prepare(request)
+            begun.set()
+            if how == "fails":
+                raise ValueError("no")
+            if how == "cancelled":
+                asyncio.current_task().cancel()
+            while True:
+                await response.write(bytes(65536))
+
+        context.get(web.Application).router.add_get("/", handle)
+
+    async with served(routes) as session:
+        response = await session.get("/")
+        await asyncio.to_thread(begun.wait, 20)
+        if how == "leaves":
+            response.close()
+        await asyncio.to_thread(over.wait, 20)
+        response.close()
+    (kind,) = seen
+    assert issubclass(kind, {"fails": ValueError, "leaves": ConnectionError, "cancelled": asyncio.CancelledError}[how])
 
 
 async def test_what_a_late_task_of_a_request_asks_for_is_refused(served):

@@ -349,3 +349,42 @@ async def test_a_union_is_looked_for_in_the_order_in_which_it_is_written(adapter
     for _ in range(4):
         first, second = await adapters.nject(First, Second)
         assert (first.one, second.one) == (left, right)
+
+
+@t.runtime_checkable
+class Sends(t.Protocol):
+    def send(self) -> None: ...
+
+
+class HasName(t.Protocol):
+    name: str
+
+
+class Letter:
+    def send(self) -> None: ...
+
+
+class Titled:
+    name = "title"
+
+
+class Fax:
+    def send(self) -> None: ...
+
+
+def test_replace_works_for_what_looks_alike(adapters):
+    """An adapter of something that satisfies a protocol replaces what did so before."""
+    adapters.register(Letter)
+    adapters.register(Fax, replace=True)
+    assert [each.implementation for each in adapters.lookup(Sends)] == [Fax]
+    adapters.register(Letter)
+    assert [each.implementation for each in adapters.lookup(Sends)] == [Letter, Fax]
+
+
+async def test_a_protocol_that_cannot_be_looked_at_is_told(adapters):
+    """Without runtime_checkable only what derives from it, or is registered as it, answers."""
+    adapters.register(Letter)
+    with pytest.raises(di.ResolveError, match="a Protocol without @runtime_checkable"):
+        await adapters.nject(HasName)
+    adapters.transient(HasName, Titled)
+    assert type(await adapters.nject(HasName)) is Titled

@@ -437,3 +437,21 @@ def test_a_stage_leaves_no_file_open(loop_factory):
         once()
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_start_that_is_given_up_leaves_no_plugin_behind(turns):
+    """Also one is over whose preparation was cancelled before it began."""
+
+    async def latter():
+        await asyncio.sleep(60)
+
+    async def former(load: plugin.Loader):
+        stage.stop()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await load(latter)
+
+    stage = plugin.Stage()
+    assert stage.run(former) == []
+    assert all(each.prepared.done() for each in stage.plugins)
