@@ -171,8 +171,11 @@ class Resolver:
         scoped = any(
             step.node.adapter.lifetime == "scoped" or step.node.adapter.opens for step in decision.steps.values()
         )
-        scoped |= any(isinstance(look, Probe) and look.view.level is Level.SCOPE for look in decision.looks)
         variant = Variant(decision, tuple(map(type, given.values())), offer.has_scope, scoped, era)
+        # a plan looks whether a scope is open where it looks into one
+        variant.depends_on_scope |= any(
+            isinstance(look, Probe) and look.view.level is Level.SCOPE for look in variant.looks()
+        )
         if request.key is not None and not offer.unsure and ever.watch(decision.never, self):
             with self._lock:
                 if self._era is era:

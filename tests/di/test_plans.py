@@ -1,6 +1,7 @@
 """Plans: what is asked for again is done by generated code, which gives the same and can be read."""
 
 import asyncio
+import contextlib
 import gc
 import linecache
 import traceback
@@ -741,3 +742,33 @@ async def test_a_plan_wraps_a_singleton_that_needs_a_component(adapters, compone
     for _ in range(4):
         assert (await adapters.nject(Mailer)).settings.settings is settings
         assert adapters.nject_now(Mailer).settings.settings is settings
+
+
+@pytest.mark.parametrize("order", [(False, False, True), (True, True, False)])
+async def test_a_plan_that_looks_into_a_scope_depends_on_it(adapters, order):
+    """Also where only something that was passed over is scoped: inside and outside of a scope there are two plans."""
+
+    class Part: ...
+
+    class Target: ...
+
+    class Asking:
+        def __init__(self, target: Target | None = None) -> None:
+            self.target = target
+
+    def base() -> Target:
+        return Target()
+
+    def passed_over(part: Part) -> Target: ...
+
+    def wrapping(target: Target) -> Target:
+        return target
+
+    adapters.register(base)
+    adapters.scoped(passed_over)
+    adapters.register(wrapping, Asking)
+    with context.child() as child:
+        child.add(Part())
+    for has_scope in order:
+        async with context.scope("request") if has_scope else contextlib.nullcontext():
+            assert type((await adapters.nject(Asking)).target) is Target
