@@ -13,6 +13,8 @@ PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 endif
 VENV ?= .venv
+# what is installed for those who develop; to run the tests alone, "test" is enough
+EXTRA ?= dev
 BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WHEEL := $(abspath $(VENV))-wheel
@@ -73,7 +75,7 @@ $(VENV)/.run: $(VENV)/.python setup.cfg pyproject.toml buvar/__init__.py
 
 $(VENV)/.dev: $(VENV)/.python setup.cfg pyproject.toml buvar/__init__.py
 	@echo "installing buvar and the tools of its developers into $(VENV)"
-	@$(PIP) install --editable '.[dev]'
+	@$(PIP) install --editable '.[$(EXTRA)]'
 	@touch $@ $(VENV)/.run
 
 # made anew when the interpreter is another one, or the folder was moved
