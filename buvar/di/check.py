@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
 
     from buvar.components import Components
 
-    from .decide import Step
+    from .decide import Asker, Step
     from .signature import Parameter
     from .supply import Origin, Registry
 
@@ -91,16 +91,16 @@ def check_all(
         for root in dict.fromkeys((*required, *singletons)):
             there = root.scope, root.given
             offer = offers[there] = offers.get(there) or offer_for(registry, components, root)
-            for fault in _faults(offer, root):
-                faults.setdefault(_what(fault), fault)
+            for what, fault in _faults(offer, root):
+                faults.setdefault(what, fault)
     if faults:
         errors_found = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
         raise ExceptionGroup(f"the check of what is injected found {errors_found}", list(faults.values()))
 
 
-def _what(fault: Exception) -> t.Hashable:
+def _what(fault: Exception, node: Node | None, need: Parameter) -> t.Hashable:
     """Return what is wrong: what an adapter lacks is the same fault for all who need that adapter."""
-    return (fault.path[:2], fault.reason) if isinstance(fault, errors.ResolveError) else str(fault)
+    return (node.adapter, need.name, fault.reason) if node and isinstance(fault, errors.ResolveError) else str(fault)
 
 
 def needs_of(registry: Registry, root: Root) -> tuple[Parameter, ...]:
@@ -115,43 +115,46 @@ def needs_of(registry: Registry, root: Root) -> tuple[Parameter, ...]:
     return signature.parameters(root.target, {})
 
 
-def _faults(offer: supply.Supply, root: Root) -> c.Iterator[Exception]:
+def _faults(offer: supply.Supply, root: Root) -> c.Iterator[tuple[t.Hashable, Exception]]:
+    """Yield each fault of *root* and of what is below it, after what stands for it, whatever leads there."""
+    view, function, node = CALL, root.target, None
+    if isinstance(root.target, Adapter):
+        view, function = View(Level.STAGE), root.target.implementation
+        node = Node(root.target, view)
     try:
         needs = needs_of(offer.registry, root)
     except (errors.AdapterError, errors.ResolveError) as error:
-        yield error
+        yield str(error), error
         return
-    view, function = CALL, root.target
-    if isinstance(root.target, Adapter):
-        view, function = View(Level.STAGE), root.target.implementation
     for need in needs:  # one by one, so that one fault hides no other
-        asker = None if need.name is None else function
-        for fault in _faults_of_need(offer, need, view, asker):
+        named = None if need.name is None else function
+        for (asker, lacking), fault in _faults_of_need(offer, need, view, named):
             if root.place is not None:
                 fault.add_note(f"required at {root.place}")
-            yield fault
+            yield _what(fault, asker or node, lacking), fault
 
 
 def _faults_of_need(
     offer: supply.Supply, need: Parameter, view: View, function: t.Any
-) -> c.Iterator[errors.BuvarError]:
+) -> c.Iterator[tuple[Asker, errors.BuvarError]]:
     try:
         decision = decide.decide(offer, (need,), view)
     except errors.AdapterError as error:
-        yield error
+        yield (None, need), error
         return
     if decision is None:
         yield from explain.failures(offer, (need,), function, view)
         return
     for step in decision.steps.values():
         if reason := explain.why_not_kept(offer, step.node):
-            yield explain.step_failure(decision, step, reason, function)
+            yield step.asker, explain.step_failure(decision, step, reason, function)
     asked: list[tuple[Parameter, Origin, Step | None]] = [(one, origin, None) for one, origin in decision.origins]
     asked += [(one, origin, step) for step in decision.steps.values() for one, origin in step.origins]
     for one, origin, asker in asked:
         inside = view if asker is None else offer.inside(asker.node)
         if isinstance(origin, Node) and (rivals := _rivals(offer, one, origin, inside)):
-            yield explain.ambiguity(decision, one, asker, rivals, function)
+            found = explain.ambiguity(decision, one, asker, rivals, function)
+            yield (None if asker is None else asker.node, one), found
 
 
 def offer_for(registry: Registry, components: Components, root: Root) -> supply.Supply:

@@ -28,13 +28,16 @@ _TOLD: t.Final = "it cannot be built, as told above"
 
 def failure(offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any) -> errors.ResolveError:
     """Return the error for the first of *needs* that cannot be met; *function* has them, None for a bare request."""
-    return next(failures(offer, needs, function))
+    return next(failures(offer, needs, function))[1]
 
 
 def failures(
     offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any, view: View = CALL
-) -> c.Iterator[errors.ResolveError]:
-    """Yield an error for each of *needs* that cannot be met, and for all else that an adapter on the way lacks."""
+) -> c.Iterator[tuple[Asker, errors.ResolveError]]:
+    """Yield an error for each of *needs* that cannot be met, and for all else that an adapter on the way lacks.
+
+    With each goes who lacks it.
+    """
     needs = tuple(needs)
     satisfied = offer.satisfiable(node for need in needs for node in offer.nodes(need, view))
     for need in needs:
@@ -121,14 +124,17 @@ class _Story:
 
     def tell_all(
         self, need: Parameter, at: View, below: tuple[errors.Step, ...], way: dict[Node, Parameter], depth: int
-    ) -> c.Iterator[errors.ResolveError]:
-        """Yield an error for all that is lacking below *need*; what an adapter lacks is told once."""
-        before = len(self.passed)
-        yield self.tell(need, at, below, way, depth)
+    ) -> c.Iterator[tuple[Asker, errors.ResolveError]]:
+        """Yield who lacks what, and the error, for all below *need*; what an adapter lacks is told once."""
+        before, asked = len(self.passed), (None, need)
+        error = self.tell(need, at, below, way, depth)
+        yield next(reversed(way.items()), asked), error
         while len(self.passed) > before:
-            error = self._tell_passed(self.passed.pop(), depth)
+            passed = self.passed.pop()
+            way = {**dict(itertools.islice(passed.way.items(), passed.length)), passed.node: passed.need}
+            error = self._tell_passed(passed, way, depth)
             if error.reason != _TOLD:
-                yield error
+                yield next(reversed(way.items())), error
 
     def can_meet(self, need: Parameter, view: View) -> bool:
         return self.offer.has(need, view) or not self.satisfied.isdisjoint(self.offer.nodes(need, view))
@@ -154,12 +160,10 @@ class _Story:
             return self._error(need, steps, reason, self._causes(need, candidates, way, depth))
         return self._error(need, steps, self._why_missing(need, at))
 
-    def _tell_passed(self, passed: _Passed, depth: int) -> errors.ResolveError:
+    def _tell_passed(self, passed: _Passed, way: dict[Node, Parameter], depth: int) -> errors.ResolveError:
         node, need = passed.node, passed.need
-        steps = passed.steps[: passed.depth]
-        way = dict(itertools.islice(passed.way.items(), passed.length))
-        below = (*_path([(node, need)], None), *reversed(steps))
-        return self.tell(need, self.offer.inside(node), below, {**way, node: need}, depth)
+        below = (*_path([(node, need)], None), *reversed(passed.steps[: passed.depth]))
+        return self.tell(need, self.offer.inside(node), below, way, depth)
 
     def _untold(self, need: Parameter, at: View, way: dict[Node, Parameter]) -> list[Node]:
         return [one for one in self.offer.nodes(need, at) if one in way or one not in self.told]
@@ -182,7 +186,9 @@ class _Story:
             else:
                 for lacking in self._lacking(node):
                     path = tuple(_path([(node, lacking)], None))
-                    yield from self.tell_all(lacking, self.offer.inside(node), path, {**way, node: lacking}, depth + 1)
+                    further = {**way, node: lacking}
+                    told = self.tell_all(lacking, self.offer.inside(node), path, further, depth + 1)
+                    yield from (error for _, error in told)
 
     def _circle(
         self, node: Node, need: Parameter, steps: list[errors.Step], way: dict[Node, Parameter]

@@ -105,7 +105,8 @@ class _Drawing:
         """Say whether *entry* is drawn, since another view has it too."""
         if isinstance(entry.item, Root):
             return entry.item in self._roots
-        return any(node.place == entry.place for node, _, _ in self._filed.get(id(entry.item), ()))
+        addition = entry.place, entry.key, entry.name
+        return any((node.place, keys[0], name) == addition for node, keys, name in self._filed.get(id(entry.item), ()))
 
     def root(self, root: Root, owner: str | None, place: errors.Place, fault: str | None) -> str:
         node = self._roots[root] = RootNode(f"r{len(self._roots) + 1}", str(root), owner, root.place or place, fault)
@@ -176,7 +177,7 @@ class _Asking:
         try:
             decision = decide.decide(offer, (need,), view)
             if decision is None:
-                raise next(explain.failures(offer, (need,), function, view))
+                raise next(explain.failures(offer, (need,), function, view))[1]
         except (errors.AdapterError, errors.ResolveError) as error:
             self._drawing.link(asker, need, None, "missing", str(error))
         else:

@@ -266,3 +266,26 @@ def test_a_sound_service_has_no_faults(adapters, components):
     di.require(Counted)
     di.check(adapters, context.current_context())
     assert not built
+
+
+def test_adapters_of_one_name_are_told_apart(adapters):
+    """What two classes of one name lack are two faults, since they stand at different places."""
+
+    def users() -> type:
+        class Repository:
+            def __init__(self, engine: Engine) -> None: ...
+
+        return Repository
+
+    def orders() -> type:
+        class Repository:
+            def __init__(self, engine: Engine) -> None: ...
+
+        return Repository
+
+    targets = [users(), orders()]
+    for target in targets:
+        target.__qualname__ = "Repository"
+        adapters.register(target)
+    places = [error.steps[1].place for error in faults(adapters, *targets)]
+    assert len(set(places)) == 2

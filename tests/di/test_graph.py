@@ -536,3 +536,18 @@ def test_any_graph_is_told_as_it_is_built(found, there):
         for number, spec in enumerate(found)
         for need, default in spec.needs
     }
+
+
+def test_one_object_that_is_added_twice_by_one_line_is_two_nodes(adapters, there):
+    """Under two names, or under two keys: each is told, as each is an addition."""
+    clock = Clock()
+    for name in "a", "b":
+        there.add(clock, name=name)
+    for key in "c", "d":
+        there.add(clock, key)
+    assert [(node.key, node.name) for node in di.graph(adapters, there).components] == [
+        (f"{__name__}.Clock", "a"),
+        (f"{__name__}.Clock", "b"),
+        ("'c'", None),
+        ("'d'", None),
+    ]
