@@ -15,8 +15,7 @@ import aiosignal
 import frozenlist
 from aiohttp import web, web_app, web_urldispatcher
 
-from buvar import context
-from buvar.di import registry
+from buvar import context, di
 
 F = t.TypeVar("F", bound=c.Callable[..., t.Any])
 
@@ -42,12 +41,12 @@ def _is_open() -> bool:
 
 def _here() -> c.Callable[[F], F]:
     """Return what makes a coroutine function one that sees what is seen here, and what its caller has pushed."""
-    home, adapters = _current().home, registry.buvar_adapters.get()
+    home, adapters = _current().home, di.buvar_adapters.get()
 
     def bind(function: F) -> F:
         @functools.wraps(function)
         async def run(*args: t.Any, **kwargs: t.Any) -> t.Any:
-            with registry.Current(_current().at(home), adapters):
+            with adapters.current(_current().at(home)):
                 return await function(*args, **kwargs)
 
         return t.cast("F", run)

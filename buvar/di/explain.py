@@ -218,7 +218,7 @@ class _Story:
             return "its type says nothing to find it by; annotate it, give it a default, or give it by keyword"
         if need.pick is not None:
             return f"no component {_describe(need.form.tp)} is named {need.pick!r}{self._hint(need, at)}"
-        if at == CALL and need.name is not None and need.name in self.offer.given:
+        if at.is_of_call and need.name is not None and need.name in self.offer.given:
             given = errors.describe(type(self.offer.given[need.name]))
             return f"the given dependency {need.name!r} is a {given}, and nothing else provides it"
         if at.level is not Level.CALL and self.offer.find(need, View(Level.CALL, at.home)) is not None:

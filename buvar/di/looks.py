@@ -42,7 +42,7 @@ class Looks(Text):
         self.components: dict[tuple[View, t.Hashable], str] = {}
         #: the views whose dicts are used, and the homes other than that of who asks
         self.used: dict[View, None] = {}
-        self.homes: list[Home] = []
+        self.homes: dict[Home, str] = {}
 
     def again(self, indent: int) -> None:
         self.write(indent, f"return {self.awaits}again({', '.join(('current()', *self.parameters))})")
@@ -91,10 +91,8 @@ class Looks(Text):
     def home(self, home: Home) -> str:
         """Return how a home other than that of who asks is called."""
         if home not in self.homes:
-            self.homes.append(home)
-        name = f"home{self.homes.index(home)}"
-        self.names[name] = home
-        return name
+            self.homes[home] = self.name("home", home)
+        return self.homes[home]
 
     def look(self, look: Probe | Fit, indent: int) -> None:
         if isinstance(look, Fit):

@@ -25,8 +25,7 @@ class Override:
 
     def answers(self, need: Parameter) -> bool:
         """Say whether it stands for what is needed."""
-        name = need.name if need.pick is None else need.pick
-        return self.key in need.form.keys and (self.name is None or self.name == name)
+        return self.key in need.form.keys and self.name in (None, need.component_name)
 
 
 class Overrides:

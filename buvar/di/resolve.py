@@ -68,9 +68,17 @@ class Variant:
     decision: Decision
     types: tuple[type, ...]
     has_scope: bool
-    depends_on_scope: bool
     era: object
     plan: plan.Plan | None = None
+    depends_on_scope: bool = attrs.field(init=False)
+
+    @depends_on_scope.default
+    def _looks_into_scope(self) -> bool:  # as its plan does
+        adapters = [step.node.adapter for step in self.decision.steps.values()]
+        looks = (look.view for look in self.looks() if isinstance(look, Probe))
+        return any(one.lifetime == "scoped" or one.opens for one in adapters) or any(
+            view.level is Level.SCOPE for view in looks
+        )
 
     def holds(self, components: Components, given: c.Mapping[str, t.Any]) -> bool:
         """Tell whether all is as it was when it was decided."""
@@ -114,8 +122,9 @@ class Resolver:
     async def resolve(self, request: Request, components: Components, given: dict[str, t.Any]) -> t.Any:
         """Return what is asked for, by a variant that holds, or else by a new one."""
         if (home := self._elsewhere(components)) is not None:
-            with self._registry.current(components.at(home)):
-                return await self.resolve(request, components.at(home), given)
+            there = components.at(home)
+            with self._registry.current(there):
+                return await self.resolve(request, there, given)
         variant = self._variant(request, components, given)
         if variant is None:
             variant = self._decide(request, components, given)
@@ -133,8 +142,9 @@ class Resolver:
     ) -> t.Any:
         """Do what `resolve` does without awaiting. Raises `ResolveError` for what is built asynchronously."""
         if (home := self._elsewhere(components)) is not None:
-            with self._registry.current(components.at(home)):
-                return self.resolve_now(request, components.at(home), given, by_plan=by_plan)
+            there = components.at(home)
+            with self._registry.current(there):
+                return self.resolve_now(request, there, given, by_plan=by_plan)
         variant = self._variant(request, components, given)
         known = variant is not None
         variant = variant or self._decide(request, components, given)
@@ -168,14 +178,7 @@ class Resolver:
         offer = supply.Supply(self._registry, components, given)
         needs = tuple(offer.index.need(target) for target in request.targets)
         decision = self.decision(offer, needs, None)
-        scoped = any(
-            step.node.adapter.lifetime == "scoped" or step.node.adapter.opens for step in decision.steps.values()
-        )
-        variant = Variant(decision, tuple(map(type, given.values())), offer.has_scope, scoped, era)
-        # a plan looks whether a scope is open where it looks into one
-        variant.depends_on_scope |= any(
-            isinstance(look, Probe) and look.view.level is Level.SCOPE for look in variant.looks()
-        )
+        variant = Variant(decision, tuple(map(type, given.values())), offer.has_scope, era)
         if request.key is not None and not offer.unsure and ever.watch(decision.never, self):
             with self._lock:
                 if self._era is era:

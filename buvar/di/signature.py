@@ -50,6 +50,11 @@ class Parameter:
     #: the one adapter that may build it, where it was asked for by the adapter
     only: t.Any = None
 
+    @property
+    def component_name(self) -> t.Hashable:
+        """The name that a component for it may have, or, where it picks one, must have."""
+        return self.name if self.pick is None else self.pick
+
     @classmethod
     def of(cls, name: str | None, tp: t.Any, known: c.Mapping[t.Any, t.Any], **fields: t.Any) -> Parameter:
         """Read an evaluated annotation. Raises ValueError for markers that mean nothing where they stand."""

@@ -220,19 +220,18 @@ class Supply:
             return None
         self.unsure = True
         item = self.given[origin.name] if isinstance(origin, Given) else get(self.views.maps(view), origin.key)
-        override = self.overrides.find_item(item, need.form, need.name if need.pick is None else need.pick)
+        override = self.overrides.find_item(item, need.form, need.component_name)
         return origin if override is None else Constant(override.fake, override)
 
     def _find(self, need: Parameter, view: View) -> Component | Given | None:
         if need.only is not None:
             return None
         given = need.name
-        by_keyword = view.level is Level.CALL and view.home is None
-        if by_keyword and given is not None and given in self.given and self._fits(given, need.form.tp):
+        if view.is_of_call and given is not None and given in self.given and self._fits(given, need.form.tp):
             return Given(given)
         if (component := self._component(need, view)) is not None or need.pick is not None:
             return component
-        if by_keyword and self._by_type:
+        if view.is_of_call and self._by_type:
             for key in need.form.keys:
                 if key in self._by_type:
                     return Given(self._by_type[key])
@@ -246,7 +245,7 @@ class Supply:
         if override is not None:
             fakes: t.Any = {None: override.fake} if container is dict else container([override.fake])
             return Constant(fakes, override)
-        if view.level is Level.CALL and view.home is None and need.name is not None and need.name in self.given:
+        if view.is_of_call and need.name is not None and need.name in self.given:
             return Given(need.name)
         return None
 
@@ -262,7 +261,7 @@ class Supply:
         return {kind: override for kind, override in found.items() if override is not None}
 
     def _component(self, need: Parameter, view: View) -> Component | None:
-        name = need.name if need.pick is None else need.pick
+        name = need.component_name
         if name is not None:
             for key in need.form.keys:
                 if self._probe(view, key, name):

@@ -36,6 +36,11 @@ class View(t.NamedTuple):
     home: Home | None = None
     inner: bool = False
 
+    @property
+    def is_of_call(self) -> bool:
+        """Whether it is what who asks sees himself, which dependencies given by keyword are for."""
+        return self.level is Level.CALL and self.home is None
+
 
 CALL: t.Final = View(Level.CALL)
 
