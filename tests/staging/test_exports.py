@@ -175,15 +175,17 @@ def test_an_open_plugin_loaded_from_behind_walls_is_open():
 # -- exports
 
 
+@plugin.exports(Left, Users)
+async def exporting():
+    """Export a component and an adapter."""
+    context.add(Left())
+    context.add(Engine("home"))
+    di.register(SqlUsers)
+
+
 def test_a_walled_loader_keeps_what_it_loads_to_itself():
     """Exports go to the walled plugin that loads, components and adapters alike, and to nobody else."""
     seen = []
-
-    @plugin.exports(Left, Users)
-    async def exporting():
-        context.add(Left())
-        context.add(Engine("home"))
-        di.register(SqlUsers)
 
     def look():
         return context.get(Left, default=None)
@@ -204,12 +206,6 @@ def test_a_walled_loader_keeps_what_it_loads_to_itself():
 def test_an_open_loader_shares_what_it_loads():
     """What an open plugin gets all see, and the stage too."""
     seen = []
-
-    @plugin.exports(Left, Users)
-    async def exporting():
-        context.add(Left())
-        context.add(Engine("home"))
-        di.register(SqlUsers)
 
     async def open_one(load: plugin.Loader):
         await load(exporting)
