@@ -313,3 +313,41 @@ def test_a_signal_between_two_phases_is_not_lost(signum, loop_factory):
     kill(signum)
     assert stage.run_tasks() == ["heard"]
     stage.run_teardown()
+
+
+@pytest.mark.parametrize("moment", ["taken", "given back"])
+def test_a_signal_while_handlers_change_is_not_lost(moment, monkeypatch, loop_factory):
+    """What comes while the stage takes or gives back a signal reaches the handler that is there in the end."""
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda *_: seen.append("former"))
+    change = signal.signal
+
+    def change_late(signum, handler):
+        if signum == signal.SIGTERM:
+            kill(signum)
+        return change(signum, handler)
+
+    async def prepare(cancel: plugin.Cancel):
+        async def task():
+            await cancel.wait()
+            seen.append("stage")
+
+        if moment == "taken":
+            yield task()
+
+    try:
+        stage = plugin.Stage(loop_factory=loop_factory)
+        with monkeypatch.context() as patch:
+            if moment == "taken":
+                patch.setattr(signal, "signal", change_late)
+            stage.signals.add_signal_handlers()
+        stage.load(prepare)
+        if moment == "taken":
+            stage.run_tasks()
+        with monkeypatch.context() as patch:
+            if moment == "given back":
+                patch.setattr(signal, "signal", change_late)
+            stage.run_teardown()
+        assert seen == [{"taken": "stage", "given back": "former"}[moment]]
+    finally:
+        signal.signal(signal.SIGTERM, before)
