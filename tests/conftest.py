@@ -142,7 +142,8 @@ class Service:
         """End what is left, and tell whether anything was that should not have been."""
         ended = self.process.poll() is not None
         left = self.left() if ended else []
-        for each in (self.pid, *(process.pid for process in self.left())):
+        # the pid of one that was reaped may be another process's
+        for each in (*(() if ended else (self.pid,)), *(process.pid for process in self.left())):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
         self.process.wait()

@@ -318,8 +318,8 @@ def test_a_signal_between_two_phases_is_not_lost(signum, loop_factory):
 @pytest.mark.parametrize("moment", ["taken", "given back"])
 def test_a_signal_while_handlers_change_is_not_lost(moment, monkeypatch, loop_factory):
     """What comes while the stage takes or gives back a signal reaches the handler that is there in the end."""
-    seen = []
-    before = signal.signal(signal.SIGTERM, lambda *_: seen.append("former"))
+    former = []
+    before = signal.signal(signal.SIGTERM, lambda *_: former.append("called"))
     change = signal.signal
 
     def change_late(signum, handler):
@@ -327,27 +327,20 @@ def test_a_signal_while_handlers_change_is_not_lost(moment, monkeypatch, loop_fa
             kill(signum)
         return change(signum, handler)
 
-    async def prepare(cancel: plugin.Cancel):
-        async def task():
-            await cancel.wait()
-            seen.append("stage")
-
-        if moment == "taken":
-            yield task()
+    def at(this):
+        if this == moment:
+            monkeypatch.setattr(signal, "signal", change_late)
 
     try:
         stage = plugin.Stage(loop_factory=loop_factory)
-        with monkeypatch.context() as patch:
-            if moment == "taken":
-                patch.setattr(signal, "signal", change_late)
-            stage.signals.add_signal_handlers()
-        stage.load(prepare)
-        if moment == "taken":
-            stage.run_tasks()
-        with monkeypatch.context() as patch:
-            if moment == "given back":
-                patch.setattr(signal, "signal", change_late)
-            stage.run_teardown()
-        assert seen == [{"taken": "stage", "given back": "former"}[moment]]
+        at("taken")
+        stage.signals.add_signal_handlers()
+        monkeypatch.undo()
+        stage.loop.run_until_complete(asyncio.sleep(0.01))
+        assert (stage.stopped, former) == (moment == "taken", [])
+        at("given back")
+        stage.run_teardown()
+        assert former == ([] if moment == "taken" else ["called"])
     finally:
+        monkeypatch.undo()
         signal.signal(signal.SIGTERM, before)
