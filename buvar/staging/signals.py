@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import functools
 import signal
@@ -14,18 +13,12 @@ if t.TYPE_CHECKING:
     import collections.abc as c
 
 
+#: a signal that nobody sends, and that does nothing by default: once it has a handler, the loop wakes up for all signals
+_AWAKE: t.Final = signal.SIGURG
+
+
 def _do_nothing() -> None:
     pass
-
-
-@contextlib.contextmanager
-def _held_back(signums: c.Iterable[int]) -> c.Iterator[None]:
-    """Let signals wait while their handlers change: in between, one would do nothing, or kill."""
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, signums)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 class Stoppable(t.Protocol):
@@ -74,22 +67,20 @@ class Signals:
         if self._former or threading.current_thread() is not threading.main_thread():
             return
         scope = contextvars.copy_context()
-        handlers = dict(self.implemented())
-        with _held_back(handlers):
-            for signum, handler in handlers.items():
-                self._former[signum] = signal.getsignal(signum)
-                # the loop wakes up for it; but uvloop forgets what comes while it does not run, as between two phases
-                self.stage.loop.add_signal_handler(signum, _do_nothing)
-                signal.signal(signum, functools.partial(self._schedule, handler, scope))
+        # one for each of ours would do nothing in the moment before ours takes its place, and lose a signal; and uvloop
+        # forgets what comes while it does not run, as between two phases
+        self.stage.loop.add_signal_handler(_AWAKE, _do_nothing)
+        for signum, handler in self.implemented():
+            self._former[signum] = signal.signal(signum, functools.partial(self._schedule, handler, scope))
 
     def remove_signal_handlers(self) -> None:
         """Give the signals back to whoever had them."""
-        with _held_back(self._former):
-            for signum, former in self._former.items():
-                self.stage.loop.remove_signal_handler(signum)
-                if former is not None:  # None: it was not installed from Python, and cannot be from here
-                    signal.signal(signum, former)
-            self._former = {}
+        for signum, former in self._former.items():
+            if former is not None:  # None: it was not installed from Python, and cannot be from here
+                signal.signal(signum, former)
+        if self._former:
+            self.stage.loop.remove_signal_handler(_AWAKE)
+        self._former = {}
 
     def _schedule(self, handler: c.Callable[[], None], scope: contextvars.Context, *_: object) -> None:
         self.stage.loop.call_soon_threadsafe(self._handle, handler, context=scope)

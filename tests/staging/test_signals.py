@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 
 import pytest
 
@@ -315,32 +317,52 @@ def test_a_signal_between_two_phases_is_not_lost(signum, loop_factory):
     stage.run_teardown()
 
 
-@pytest.mark.parametrize("moment", ["taken", "given back"])
-def test_a_signal_while_handlers_change_is_not_lost(moment, monkeypatch, loop_factory):
-    """What comes while the stage takes or gives back a signal reaches the handler that is there in the end."""
-    former = []
-    before = signal.signal(signal.SIGTERM, lambda *_: former.append("called"))
+def test_no_signal_is_lost_while_handlers_change(monkeypatch, loop_factory):
+    """There is no moment in which TERM does nothing: it is the stage's in one step, and in one step given back."""
+    before = signal.getsignal(signal.SIGTERM)
+    handlers = []
     change = signal.signal
 
-    def change_late(signum, handler):
+    def note(signum, handler):
         if signum == signal.SIGTERM:
-            kill(signum)
+            handlers.append(handler)
         return change(signum, handler)
 
-    def at(this):
-        if this == moment:
-            monkeypatch.setattr(signal, "signal", change_late)
+    monkeypatch.setattr(signal, "signal", note)
+    stage = plugin.Stage(loop_factory=loop_factory)
+    stage.signals.add_signal_handlers()
+    kill(signal.SIGTERM)
+    stage.loop.run_until_complete(asyncio.sleep(0.01))
+    assert stage.stopped
+    (taken,) = handlers
+    assert signal.getsignal(signal.SIGTERM) is taken
+    stage.run_teardown()
+    assert handlers == [taken, before]
 
+
+def test_a_signal_that_another_thread_gets_wakes_the_loop(loop_factory):
+    """A stage that has nothing to do notices it at once, whichever thread the system chooses."""
+
+    async def prepare(cancel: plugin.Cancel):
+        async def task():
+            await cancel.wait()
+            return "heard"
+
+        yield task()
+
+    def send():
+        running.wait(20)
+        time.sleep(0.05)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        over.wait(20)
+
+    running, over = threading.Event(), threading.Event()
+    thread = threading.Thread(target=send)
+    thread.start()
     try:
         stage = plugin.Stage(loop_factory=loop_factory)
-        at("taken")
-        stage.signals.add_signal_handlers()
-        monkeypatch.undo()
-        stage.loop.run_until_complete(asyncio.sleep(0.01))
-        assert (stage.stopped, former) == (moment == "taken", [])
-        at("given back")
-        stage.run_teardown()
-        assert former == ([] if moment == "taken" else ["called"])
+        stage.ready.add_callback(running.set)
+        assert stage.run(prepare) == ["heard"]
     finally:
-        monkeypatch.undo()
-        signal.signal(signal.SIGTERM, before)
+        over.set()
+        thread.join()
