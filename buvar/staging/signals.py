@@ -13,7 +13,7 @@ if t.TYPE_CHECKING:
     import collections.abc as c
 
 
-#: a signal that nobody sends, and that does nothing by default: once it has a handler, the loop wakes up for all signals
+#: a signal that nobody sends, and that does nothing by default; once it has a handler, the loop wakes up for all
 _AWAKE: t.Final = signal.SIGURG
 
 
