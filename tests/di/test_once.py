@@ -511,7 +511,8 @@ async def test_who_waits_for_long_says_so(adapters, lifetime, threaded, monkeypa
     def joining() -> Engine:
         asked = threading.Thread(target=contextvars.copy_context().run, args=(adapters.nject_now, Engine), daemon=True)
         asked.start()
-        asked.join(0.1)
+        while not entries:
+            asked.join(0.01)
         return Engine()
 
     adapters.register(joining if threaded else waiting, lifetime=lifetime)
