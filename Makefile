@@ -23,6 +23,9 @@ BESIDE := tests examples benchmarks docs README.md config.toml setup.cfg pyproje
 # two processes a processor: tests wait for signals, sockets and processes more than they compute
 PYTEST ?= pytest -q -n $$(( 2 * $$(getconf _NPROCESSORS_ONLN) ))
 
+# options for pytest: which of the tests
+ONLY ?=
+
 .PHONY: run test lint types tests wheel format coverage bench dev clean FORCE
 
 run: $(VENV)/.run
@@ -38,8 +41,10 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
+# Hundreds of tests start an interpreter: where PYTHONDONTWRITEBYTECODE is set, each of them would compile all of buvar.
 tests: $(VENV)/.dev
-	$(BIN)/python -m $(PYTEST)
+	$(BIN)/python -m compileall -q buvar buvar_aiohttp benchmarks examples
+	$(BIN)/python -m $(PYTEST) $(ONLY)
 
 # The sources are out of the way: the tests run in a folder of their own, where `import buvar` finds the installed wheel.
 wheel: $(VENV)/.dev
@@ -51,7 +56,7 @@ wheel: $(VENV)/.dev
 	cp -R $(BESIDE) $(WHEEL)/beside
 	cd $(WHEEL)/beside && $(WHEEL)/bin/python -c \
 		'import buvar, buvar_aiohttp; assert all("site-packages" in m.__file__ for m in (buvar, buvar_aiohttp)), buvar'
-	cd $(WHEEL)/beside && $(WHEEL)/bin/python -m $(PYTEST)
+	cd $(WHEEL)/beside && $(WHEEL)/bin/python -m $(PYTEST) $(ONLY)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

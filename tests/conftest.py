@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
 
 import psutil
 import pytest
+import structlog
 
 from buvar.forking import uri as uris
 
@@ -27,6 +29,17 @@ def pytest_configure():
     # a run in the background of a shell ignores INT, and all that it starts would too
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # as it comes, structlog has rich draw each error that is logged, with all local variables: that takes a second
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _control_folder():
+    """Control sockets go to a folder of the tests, with a short name: the path of a socket holds 107 bytes at most."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BUVAR_CONTROL_FOLDER", f"{folder}/c")
+        yield
 
 
 # seconds: far more than anything takes, so that a failure is told and not waited for
@@ -75,6 +88,10 @@ class Service:
         records = [json.loads(line) for line in self.lines if line.startswith("{")]
         return [r for r in records if r["event"] == event and all(r.get(key) == facts[key] for key in facts)]
 
+    def events_of(self, *events):
+        """Return the log lines of these events, in their order."""
+        return [r for r in map(json.loads, (e for e in self.lines if e.startswith("{"))) if r["event"] in events]
+
     def await_event(self, event, number=1, **facts):
         """Wait until there have been *number* of the event, and return them all; where one is enough, the last one."""
         deadline = time.monotonic() + PATIENCE
@@ -96,7 +113,9 @@ class Service:
 
     def workers(self):
         """Return the pids of the workers that are ready and live, by slot."""
-        gone = {each["worker"] for event in ("worker died, replacing it",) for each in self.events(event)}
+        gone = {
+            each["worker"] for event in ("worker died, replacing it", "worker stopped") for each in self.events(event)
+        }
         return {e["slot"]: e["worker"] for e in self.events("worker ready") if e["worker"] not in gone}
 
     def kill(self, signum):
@@ -130,6 +149,11 @@ class Service:
                 if os.getsid(each.pid) == self.pid != each.pid and each.status() != psutil.STATUS_ZOMBIE:
                     found.append(each)
         return found
+
+    def fork_servers(self):
+        """Return the pids of the fork servers that there were, but of those that have become workers."""
+        workers = {each["worker"] for each in self.events("worker forked")}
+        return {each["process"] for each in self.events("fork server started")} - workers
 
     def await_nobody_left(self):
         """Wait until no process of the session runs any more."""
@@ -226,6 +250,99 @@ def run_service(tmp_path):
     yield start
     for each in started:
         each.close()
+
+
+# forks for each request, and runs its code there as `python -c` does; all that is imported here need not be there
+FORKS = """
+import asyncio, json, os, socket, sys, types, warnings
+import attrs, cattrs, click, structlog
+import buvar.cli.run, buvar.fork, buvar.log.lossy, buvar.plugin
+
+channel = socket.socket(fileno=int(sys.argv[1]))
+lines = channel.makefile()
+for line in lines:
+    pid = os.fork()
+    if not pid:
+        break
+    channel.sendall(b"%d\\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+else:
+    os._exit(0)
+lines.close()
+channel.close()
+request = json.loads(line)
+os.chdir(request["cwd"])
+os.environ.clear()
+os.environ.update(request["env"])
+for fd, path in enumerate(request["outputs"], 1):
+    opened = os.open(path, os.O_WRONLY | os.O_APPEND)
+    os.dup2(opened, fd)
+    os.close(opened)
+if request["strict"]:
+    warnings.simplefilter("error")
+sys.argv = request["argv"]
+sys.modules["__main__"] = main = types.ModuleType("__main__")
+exec(compile(request["code"], "<string>", "exec"), main.__dict__)
+"""
+
+
+class Forks:
+    """Runs code in processes that are fresh, but for what they have imported: most of a short run is imports."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.process = None
+
+    def _start(self):
+        self.channel, theirs = socket.socketpair()
+        self.channel.settimeout(2 * PATIENCE)
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", FORKS, str(theirs.fileno())],
+                env={**os.environ, "PYTHONUNBUFFERED": ""},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+
+    def run(self, code, *arguments, cwd=None, env=None, strict=False):
+        """Return what `subprocess.run` does; with *strict* warnings are errors."""
+        if self.process is None:
+            self._start()
+        outputs = [self.folder / name for name in ("stdout", "stderr")]
+        for each in outputs:
+            each.write_bytes(b"")
+        request = {
+            "code": code,
+            "argv": ["-c", *map(str, arguments)],
+            "cwd": os.fspath(cwd or os.getcwd()),
+            "env": dict(os.environ if env is None else env),
+            "outputs": [os.fspath(each) for each in outputs],
+            "strict": strict,
+        }
+        try:
+            self.channel.sendall(json.dumps(request).encode() + b"\n")
+            returncode = int(self.channel.recv(100))
+        except BaseException:
+            self.close()
+            raise
+        stdout, stderr = (each.read_text() for each in outputs)
+        return subprocess.CompletedProcess(request["argv"], returncode, stdout, stderr)
+
+    def close(self):
+        if self.process is not None:
+            self.channel.close()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory):
+    """Run code as `python -c` does: ``forks.run(code, …)``; see `Forks`."""
+    with contextlib.closing(Forks(tmp_path_factory.mktemp("forks"))) as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The documentation is run: each page in a process and a folder of its own, its Python blocks in one namespace."""
 
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -24,20 +22,21 @@ for example in document.examples():
 """
 
 
-def run_page(page, folder):
-    command = [sys.executable, "-W", "error", "-c", RUN, str(page)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=50, check=False)
+@pytest.fixture
+def run_page(forks):
+    """Run a page in a folder."""
+    return lambda page, folder: forks.run(RUN, page, cwd=folder, strict=True)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_does_what_it_says(page, tmp_path):
+def test_a_page_does_what_it_says(run_page, page, tmp_path):
     """The Python blocks of the page run from top to bottom without an error or a warning."""
     done = run_page(page, tmp_path)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.parametrize("code", ["assert 1 == 2", "import warnings; warnings.warn('old')"])
-def test_a_wrong_page_is_found(tmp_path, code):
+def test_a_wrong_page_is_found(run_page, tmp_path, code):
     """A block that fails, or warns, fails its page; what is no Python block is not run."""
     page = tmp_path / "page.md"
     page.write_text(f"# Page\n\n```console\n$ exit 1\n```\n\n```python\nx = 1\n```\n\n```python\n{code}\n```\n")

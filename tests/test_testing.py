@@ -25,10 +25,10 @@ BARE_INI = """
 [pytest]
 filterwarnings = error
 """
-# pytest-aiohttp needs pytest-asyncio, so the one goes with the other
-BARE = ("-p", "no:asyncio", "-p", "no:aiohttp")
 # where buvar lies beside the tests and is not installed, pytest does not find its plugin by itself
-FOUND = () if importlib.metadata.entry_points(group="pytest11", name="buvar") else ("-p", "buvar.testing")
+INSTALLED = bool(importlib.metadata.entry_points(group="pytest11", name="buvar"))
+OURS = ("-p", "buvar.testing")
+ASYNCIO = ("-p", "pytest_asyncio.plugin")
 
 MODES = ("auto", "strict")
 
@@ -55,23 +55,26 @@ async def never_run():
 
 @pytest.fixture
 def inner(pytester, monkeypatch):
-    """Run pytest over a file with this text: ``inner(text, *arguments, mode="auto")``; None: no pytest-asyncio."""
+    """Run pytest over a file with this text: ``inner(text, *arguments, mode="auto")``; None: no pytest-asyncio.
+
+    Only the plugins in question are loaded, all others take long to import; with *finds* pytest finds its plugins.
+    """
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.fspath(pytester.path), *_checkout(root)]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.fspath(pytester.path), *([] if INSTALLED else [root])]))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     pytester.makepyfile(the_plugin=PLUGIN)
 
-    def run(text, *arguments, mode="auto"):
+    def run(text, *arguments, mode="auto", finds=False):
         pytester.makeini(BARE_INI if mode is None else INI.format(mode=mode))
         pytester.makepyfile(test_inner=textwrap.dedent(text))
-        bare = BARE if mode is None else ()
-        return pytester.runpytest_subprocess("-W", "error", "--strict-markers", *FOUND, *bare, *arguments)
+        if finds:
+            plugins = () if INSTALLED else OURS
+        else:
+            monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            plugins = OURS if mode is None else (*OURS, *ASYNCIO)
+        return pytester.runpytest_subprocess("-W", "error", "--strict-markers", *plugins, *arguments)
 
     return run
-
-
-def _checkout(root):
-    return [root] if FOUND else []
 
 
 # -- the test runs in the context of its plugins
@@ -261,6 +264,7 @@ def test_tests_run_in_parallel(inner):
         """,
         "-n",
         "2",
+        finds=True,
     ).assert_outcomes(passed=6)
 
 
@@ -284,6 +288,7 @@ def test_hypothesis_tests_run_in_the_context(inner):
         def test_plain(number):
             assert context.get(str) == "foobar"
         """,
+        finds=True,
     ).assert_outcomes(passed=2)
 
 
@@ -321,8 +326,8 @@ def test_the_closest_marker_counts(inner):
 
 
 def test_the_marker_is_explained(inner):
-    """`pytest --markers` and `--fixtures` tell what there is."""
-    result = inner("", "--markers")
+    """`pytest --markers` and `--fixtures` tell what there is, and pytest finds the plugin where it is installed."""
+    result = inner("", "--markers", finds=True)
     result.stdout.fnmatch_lines(["@pytest.mark.buvar_plugins(*plugins): *"])
     result = inner("", "--fixtures")
     result.stdout.fnmatch_lines(["buvar_load *"])
@@ -707,11 +712,9 @@ def test_modules():
 """
 
 
-def test_an_unrelated_run_is_unchanged(inner, monkeypatch):
+def test_an_unrelated_run_is_unchanged(inner):
     """Nothing works unasked: no fixture, no signal handler, no thread, no optional package that is imported."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # what other plugins do is not for us to say
-    ours = ("-p", "buvar.testing", "-p", "buvar_aiohttp.testing")
-    inner(UNRELATED, *ours, mode=None).assert_outcomes(passed=2)
+    inner(UNRELATED, "-p", "buvar_aiohttp.testing", mode=None).assert_outcomes(passed=2)
 
 
 def test_our_plugins_need_no_optional_package():

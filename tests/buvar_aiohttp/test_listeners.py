@@ -37,10 +37,17 @@ def test_a_shared_unix_socket_is_used(run_http, tmp_path, loop):
     assert not (tmp_path / "a b").exists()
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize(
-    "config",
-    ["host='127.0.0.1', port=0", "port=0", "host='localhost', port=0", "host='::1', port=0", "path='http.sock'"],
+    ("config", "loop"),
+    [
+        ("host='127.0.0.1', port=0", "asyncio"),
+        ("port=0", "asyncio"),
+        ("port=0", "uvloop"),
+        ("host='localhost', port=0", "asyncio"),
+        ("host='::1', port=0", "asyncio"),
+        ("path='http.sock'", "asyncio"),
+        ("path='http.sock'", "uvloop"),
+    ],
 )
 def test_without_a_shared_socket_it_binds_its_own(run_http, tmp_path, config, loop):
     """The server binds what is configured, and leaves no file behind."""

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 LOOPS = ["asyncio", "uvloop"]
 SOCKETS = "sockets=['tcp://127.0.0.1:0']"
 

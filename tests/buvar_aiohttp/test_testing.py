@@ -1,6 +1,7 @@
 """The fixtures for aiohttp are tested from outside: each test runs pytest in a process and a folder of its own."""
 
 import importlib.metadata
+import itertools
 import os
 import textwrap
 
@@ -14,7 +15,7 @@ filterwarnings = error
 """
 # where buvar lies beside the tests and is not installed, pytest does not find its plugins by itself
 INSTALLED = bool(importlib.metadata.entry_points(group="pytest11", name="buvar"))
-FOUND = () if INSTALLED else ("-p", "buvar.testing", "-p", "buvar_aiohttp.testing")
+OURS = ("-p", "buvar.testing", "-p", "buvar_aiohttp.testing")
 
 PLUGIN = """
 import aiohttp.web
@@ -33,17 +34,23 @@ async def hello(request):
 
 @pytest.fixture
 def inner(pytester, monkeypatch):
-    """Run pytest over a file with this text, with or without pytest-aiohttp; mode None: without pytest-asyncio too."""
+    """Run pytest over a file with this text, with or without pytest-aiohttp; mode None: without pytest-asyncio too.
+
+    Only the plugins in question are loaded, all others take long to import; *others* None: those that pytest finds.
+    """
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.fspath(pytester.path), *([] if INSTALLED else [root])]))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     pytester.makepyfile(the_site=PLUGIN)
 
-    def run(text, *arguments, mode="auto"):
+    def run(text, *arguments, mode="auto", others=("asyncio", "aiohttp")):
         pytester.makeini("[pytest]\nfilterwarnings = error" if mode is None else INI.format(mode=mode))
         pytester.makepyfile(test_inner=textwrap.dedent(text))
-        bare = ("-p", "no:asyncio", "-p", "no:aiohttp") if mode is None else ()
-        return pytester.runpytest_subprocess("-W", "error", "--strict-markers", *FOUND, *bare, *arguments)
+        plugins = () if INSTALLED and others is None else OURS
+        if others is not None:
+            monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            plugins += tuple(f"-ppytest_{name}.plugin" for name in others if mode is not None)
+        return pytester.runpytest_subprocess("-W", "error", "--strict-markers", *plugins, *arguments)
 
     return run
 
@@ -73,11 +80,16 @@ async def test_without_plugins(buvar_aiohttp_client):
 """
 
 
-@pytest.mark.parametrize("mode", ["auto", "strict"])
-@pytest.mark.parametrize("arguments", [(), ("-p", "no:aiohttp")], ids=["pytest-aiohttp", "alone"])
-def test_the_client_talks_to_the_application(inner, mode, arguments):
+@pytest.mark.parametrize(
+    ("mode", "others"),
+    [
+        *itertools.product(["auto", "strict"], [("asyncio", "aiohttp"), ("asyncio",)]),
+        ("auto", None),
+    ],
+)
+def test_the_client_talks_to_the_application(inner, mode, others):
     """Handlers run in the context of their plugin, with and without pytest-aiohttp; no plugins, no routes."""
-    inner(ASYNC, *arguments, mode=mode).assert_outcomes(passed=3)
+    inner(ASYNC, mode=mode, others=others).assert_outcomes(passed=3)
 
 
 @pytest.mark.parametrize("mode", ["auto", None])

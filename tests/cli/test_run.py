@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 
@@ -76,10 +75,15 @@ def app(tmp_path):
     return tmp_path
 
 
-def buvar(folder, *arguments, **env):
-    command = [sys.executable, "-W", "error", "-m", "buvar", *arguments]
-    env = {**os.environ, "PYTHONUNBUFFERED": "", **env}
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=40, check=False)
+@pytest.fixture
+def buvar(forks):
+    """Run the command in a folder, with some more environment."""
+    command = "from buvar.cli import main; main(prog_name='buvar')"
+
+    def buvar(folder, *arguments, **env):
+        return forks.run(command, *arguments, cwd=folder, env={**os.environ, **env}, strict=True)
+
+    return buvar
 
 
 def text_of(done):
@@ -133,7 +137,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_use_is_told_and_exits_with_2(app, case):
+def test_wrong_use_is_told_and_exits_with_2(buvar, app, case):
     """What cannot be run is told in one message without a traceback; the exit code is 2."""
     arguments, text = WRONG[case]
     done = buvar(app, "run", *arguments)
@@ -143,7 +147,7 @@ def test_wrong_use_is_told_and_exits_with_2(app, case):
     assert "Traceback" not in done.stderr
 
 
-def test_all_that_is_wrong_in_a_file_is_told_at_once(app):
+def test_all_that_is_wrong_in_a_file_is_told_at_once(buvar, app):
     """Each problem of the table [buvar] is named with its line."""
     (app / "c.toml").write_text('[buvar]\nplugins = ["app"]\nworker = 2\n[buvar.timeouts]\nstart = "soon"\n')
     done = buvar(app, "run", "-c", "c.toml")
@@ -152,7 +156,7 @@ def test_all_that_is_wrong_in_a_file_is_told_at_once(app):
     assert "buvar.worker: unknown key; did you mean 'workers'? (c.toml:3)" in text_of(done)
 
 
-def test_a_file_that_does_not_parse_is_told(app):
+def test_a_file_that_does_not_parse_is_told(buvar, app):
     """The message has file, line and column."""
     (app / "c.toml").write_text('[buvar]\nplugins = ["app"\nworkers = 2\n')
     done = buvar(app, "run", "-c", "c.toml")
@@ -160,7 +164,7 @@ def test_a_file_that_does_not_parse_is_told(app):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_failing_prepare_exits_with_1(app, workers):
+def test_a_failing_prepare_exits_with_1(buvar, app, workers):
     """The error is told with the plugin and the line, not with a traceback unless one is asked for."""
     done = buvar(app, "run", "app:fails", "--workers", workers)
     assert done.returncode == 1
@@ -174,7 +178,7 @@ def test_a_failing_prepare_exits_with_1(app, workers):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_crash_exits_with_1(app, workers):
+def test_a_crash_exits_with_1(buvar, app, workers):
     """A task that fails is logged, and the exit code is 1, in one process and in many."""
     done = buvar(app, "run", "app:crashes", "--workers", workers)
     assert done.returncode == 1
@@ -183,14 +187,14 @@ def test_a_crash_exits_with_1(app, workers):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_task_that_cannot_be_exits_with_2(app, workers):
+def test_a_task_that_cannot_be_exits_with_2(buvar, app, workers):
     """A task that fails because of what was configured, here an address of another machine, is wrong use."""
     done = buvar(app, "run", "app:binds", "--workers", workers)
     assert done.returncode == 2
     assert "cannot listen on tcp://192.0.2.1:0: this machine has no such address" in done.stderr
 
 
-def test_a_task_that_somebody_cancels_exits_with_1(app):
+def test_a_task_that_somebody_cancels_exits_with_1(buvar, app):
     """A task that was cancelled, and not by the stage, has failed."""
     done = buvar(app, "run", "app:cancels")
     assert done.returncode == 1
@@ -198,13 +202,13 @@ def test_a_task_that_somebody_cancels_exits_with_1(app):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_error_that_a_task_returns_is_a_result(app, workers):
+def test_an_error_that_a_task_returns_is_a_result(buvar, app, workers):
     """Only an error that is raised fails the service."""
     assert buvar(app, "run", "app:returns", "--workers", workers).returncode == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_error_inside_a_plugin_is_its_own(app, workers):
+def test_an_error_inside_a_plugin_is_its_own(buvar, app, workers):
     """A module that is there and fails to import is not said to be missing: it is told what it misses; exit code 1."""
     done = buvar(app, "run", "broken", "--workers", workers)
     assert done.returncode == 1
@@ -213,14 +217,14 @@ def test_an_error_inside_a_plugin_is_its_own(app, workers):
     assert "broken.py:1" in done.stderr
 
 
-def test_a_circle_of_loads_is_told_and_runs(app):
+def test_a_circle_of_loads_is_told_and_runs(buvar, app):
     """Plugins that load each other in a circle are a warning with the path."""
     done = buvar(app, "run", "app:circle")
     assert done.returncode == 0
     assert '"path": "app:back -> app:circle' in done.stderr
 
 
-def test_an_address_in_use_is_one_clear_line(app):
+def test_an_address_in_use_is_one_clear_line(buvar, app):
     """The line names the address and says what to do; the exit code is 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         uri = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
@@ -231,7 +235,7 @@ def test_an_address_in_use_is_one_clear_line(app):
     )
 
 
-def test_the_strongest_setting_wins(app):
+def test_the_strongest_setting_wins(buvar, app):
     """An option beats --set, that the environment, that a later file, and that an earlier one."""
     (app / "a.toml").write_text('[buvar]\nplugins = ["app:tells"]\nworkers = 9\n[shop]\na = 1\nb = 1\nc = 1\n')
     (app / "b.toml").write_text("[shop]\nb = 2\nc = 2\n")
@@ -242,7 +246,7 @@ def test_the_strongest_setting_wins(app):
     assert done.stdout == 'asyncio.unix_events {"a": 1, "b": 2, "c": 3}\n'
 
 
-def test_the_environment_sets_the_workers(app):
+def test_the_environment_sets_the_workers(buvar, app):
     """APP_BUVAR_WORKERS is read, or what env_prefix says instead of APP."""
     done = buvar(app, "run", "app:tells", APP_BUVAR_WORKERS="3")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
@@ -255,7 +259,7 @@ def test_the_environment_sets_the_workers(app):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_the_loop_is_chosen(app, workers):
+def test_the_loop_is_chosen(buvar, app, workers):
     """--loop uvloop runs uvloop in every process."""
     pytest.importorskip("uvloop")
     done = buvar(app, "run", "app:tells", "--loop", "uvloop", "--workers", workers)
@@ -263,7 +267,7 @@ def test_the_loop_is_chosen(app, workers):
     assert done.stdout == "uvloop null\n" * int(workers)
 
 
-def test_help_and_version_are_there(app):
+def test_help_and_version_are_there(buvar, app):
     """--help names the options, --version the version; an unknown verb is wrong use."""
     done = buvar(app, "run", "--help")
     assert done.returncode == 0
@@ -307,7 +311,7 @@ sockets = ["unix://{folder}/s?mode=600"]
         assert os.listdir(folder) == []
 
 
-def test_a_socket_file_goes_after_a_failed_start(app):
+def test_a_socket_file_goes_after_a_failed_start(buvar, app):
     """Where the start fails the file goes too."""
     with tempfile.TemporaryDirectory() as folder:
         for workers in ("1", "2"):

@@ -14,21 +14,25 @@ from structlog.processors import JSONRenderer
 from buvar import log
 
 
-def python(code, *, check=True, **kwargs):
+@pytest.fixture
+def python(forks):
     """Run code in a process of its own, and return it with its stderr as text."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=30, check=False, **kwargs
-    )
-    assert not check or done.returncode == 0, done.stderr
-    return done
+
+    def python(code, *, check=True, **options):
+        done = forks.run(textwrap.dedent(code), **options)
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    return python
 
 
-def lines(code, **kwargs):
+@pytest.fixture
+def lines(python):
     """Run code and return the JSON objects that it wrote to stderr, one a line."""
-    return [json.loads(line) for line in python(code, **kwargs).stderr.splitlines()]
+    return lambda code: [json.loads(line) for line in python(code).stderr.splitlines()]
 
 
-def test_structlog_and_stdlib_come_out_alike():
+def test_structlog_and_stdlib_come_out_alike(lines):
     """An event of structlog and one of the standard library have the same fields in the same order."""
     ours, theirs = lines("""
         import logging, structlog
@@ -45,7 +49,7 @@ def test_structlog_and_stdlib_come_out_alike():
     assert ours == {"level": "info", "logger": "a.b", "event": "worker ready", "seconds": 1.5}
 
 
-def test_the_logger_has_the_name_of_the_module():
+def test_the_logger_has_the_name_of_the_module(lines):
     """A logger without a name is called as the module that logs."""
     (event,) = lines("""
         import structlog
@@ -56,7 +60,7 @@ def test_the_logger_has_the_name_of_the_module():
     assert event["logger"] == "__main__"
 
 
-def test_context_variables_are_merged_into_both():
+def test_context_variables_are_merged_into_both(lines):
     """What is bound to structlog's context variables is in the lines of both kinds of loggers."""
     events = lines("""
         import logging, structlog
@@ -69,7 +73,7 @@ def test_context_variables_are_merged_into_both():
     assert [event["request"] for event in events] == ["r1", "r1"]
 
 
-def test_levels_have_their_names():
+def test_levels_have_their_names(lines):
     """Every method of a logger, the old ones too, writes the level's one name."""
     events = lines("""
         import logging, structlog
@@ -85,7 +89,7 @@ def test_levels_have_their_names():
     ]  # fmt: skip
 
 
-def test_positional_arguments_are_formatted():
+def test_positional_arguments_are_formatted(lines):
     """Positional arguments go into the event, be it a tuple or one dict, in both kinds of loggers."""
     events = lines("""
         import logging, structlog
@@ -98,7 +102,7 @@ def test_positional_arguments_are_formatted():
     assert [event["event"] for event in events] == ["x and 2", "1", "x and 2", "1"]
 
 
-def test_arguments_that_do_not_fit_are_kept():
+def test_arguments_that_do_not_fit_are_kept(lines):
     """A call with the wrong arguments raises nothing, and its line has both the message and the arguments."""
     events = lines("""
         import logging, structlog
@@ -110,7 +114,7 @@ def test_arguments_that_do_not_fit_are_kept():
     assert [(event["event"], event["positional_args"]) for event in events] == [("%d of %d", ["x"])] * 2
 
 
-def test_reserved_keys_are_kept_beside():
+def test_reserved_keys_are_kept_beside(lines):
     """What a caller passes as level, logger, timestamp or event is kept under another key; pid is the caller's."""
     ours, theirs = lines("""
         import logging, structlog
@@ -126,7 +130,7 @@ def test_reserved_keys_are_kept_beside():
         assert (event["extra_level"], event["extra_logger"], event["extra_timestamp"], event["pid"]) == (1, 2, 3, 4)
 
 
-def test_exceptions_and_stacks_are_one_line():
+def test_exceptions_and_stacks_are_one_line(lines):
     """A traceback, a group of exceptions and a stack are text in a field of the one line."""
     events = lines("""
         import logging, structlog
@@ -147,7 +151,7 @@ def test_exceptions_and_stacks_are_one_line():
         assert event["stack"].startswith("Stack (most recent call last)")
 
 
-def test_whatever_is_logged_is_valid_json():
+def test_whatever_is_logged_is_valid_json(lines):
     """Values that no JSON has, or that cannot even be shown, raise nothing and lose no line."""
     events = lines("""
         import logging, structlog
@@ -171,7 +175,7 @@ def test_whatever_is_logged_is_valid_json():
     assert all(event["event"] is not None for event in events)
 
 
-def test_the_console_is_for_people():
+def test_the_console_is_for_people(python):
     """With tty the line is text in colour, and the traceback follows it without local variables."""
     done = python("""
         import structlog
@@ -189,7 +193,7 @@ def test_the_console_is_for_people():
     assert done.stderr.count("hunter2") == 0
 
 
-def test_the_console_takes_any_value_and_no_colour_is_a_wish():
+def test_the_console_takes_any_value_and_no_colour_is_a_wish(python):
     """A value that cannot be shown loses no line on the console either; NO_COLOR is heeded."""
     done = python(
         """
@@ -242,7 +246,7 @@ def test_a_wrong_level_is_named():
         log.LogConfig(level="loud")
 
 
-def test_uncaught_exceptions_are_logged():
+def test_uncaught_exceptions_are_logged(python):
     """What ends the process or a thread, and what a __del__ raises, is one line each."""
     done = python(
         """
@@ -269,20 +273,20 @@ def test_uncaught_exceptions_are_logged():
     assert "ValueError: at the end" in at_end["exception"]
 
 
-def test_an_uncaught_exception_is_never_silent():
+def test_an_uncaught_exception_is_never_silent(python):
     """With a level above all, an uncaught exception is told by the interpreter."""
     done = python("from buvar import log; log.setup_logging(level=100); raise ValueError('told')", check=False)
     assert "ValueError: told" in done.stderr
 
 
-def test_ctrl_c_is_left_to_the_interpreter():
+def test_ctrl_c_is_left_to_the_interpreter(python):
     """KeyboardInterrupt ends the process as it does without us."""
     done = python("from buvar import log; log.setup_logging(); raise KeyboardInterrupt", check=False)
     assert done.returncode == -signal.SIGINT
     assert done.stderr.startswith("Traceback")
 
 
-def test_warnings_are_logged_if_asked():
+def test_warnings_are_logged_if_asked(python, lines):
     """capture_warnings sends warnings through the chain, and without it they are printed as ever."""
     code = "import warnings; from buvar import log; log.setup_logging(capture_warnings={}); warnings.warn('old')"
     (event,) = lines(code.format(True))
@@ -291,7 +295,7 @@ def test_warnings_are_logged_if_asked():
     assert "UserWarning: old" in python(code.format(False)).stderr.splitlines()[0]
 
 
-def test_prints_are_logged_if_asked():
+def test_prints_are_logged_if_asked(python):
     """redirect_print makes each printed line an event, however it is written, and loses nothing at the end."""
     done = python("""
         import logging, sys
@@ -311,7 +315,7 @@ def test_prints_are_logged_if_asked():
     assert [event["logger"] for event in events] == ["print"] * 6 + ["a", "print"]
 
 
-def test_printing_inside_of_logging_does_not_circle():
+def test_printing_inside_of_logging_does_not_circle(python):
     """A handler that prints, or fails and has that printed, writes to the real stream."""
     done = python("""
         import logging, sys
@@ -349,7 +353,7 @@ def test_the_stand_in_behaves_like_a_stream():
         log.StdioToLog(None).fileno()
 
 
-def test_child_processes_write_to_the_real_stream():
+def test_child_processes_write_to_the_real_stream(python):
     """A child process that gets sys.stdout writes to what it stands in for."""
     done = python("""
         import subprocess, sys
@@ -360,7 +364,7 @@ def test_child_processes_write_to_the_real_stream():
     assert done.stdout == "from a child\n"
 
 
-def test_user_config_is_merged_deep(tmp_path):
+def test_user_config_is_merged_deep(lines, tmp_path):
     """user_config changes single values of the set-up and adds to it; the caller's dict stays as it was."""
     path = tmp_path / "out.log"
     events = lines(f"""
@@ -382,7 +386,7 @@ def test_user_config_is_merged_deep(tmp_path):
     assert json.loads(pathlib.Path(path).read_text()) == events[0]
 
 
-def test_the_default_handler_takes_another_stream():
+def test_the_default_handler_takes_another_stream(python):
     """user_config can send the default handler to stdout."""
     done = python("""
         import logging
@@ -396,7 +400,7 @@ def test_the_default_handler_takes_another_stream():
     assert done.stderr == ""
 
 
-def test_a_renderer_of_ones_own():
+def test_a_renderer_of_ones_own(python):
     """json_renderer writes the lines, may return bytes, and is helped out when it cannot take a value."""
     done = python("""
         import json, structlog
@@ -417,7 +421,7 @@ def test_a_renderer_of_ones_own():
     assert [event["value"] for event in events] == [1, [1, 2], 3]
 
 
-def test_set_up_again_takes_effect():
+def test_set_up_again_takes_effect(python):
     """A later set-up changes loggers that were used before, leaves no second line, and takes the prints back."""
     done = python("""
         import logging, structlog, sys
@@ -440,7 +444,7 @@ def test_set_up_again_takes_effect():
     assert done.stdout == "printed\n"
 
 
-def test_the_pid_is_right_after_a_fork():
+def test_the_pid_is_right_after_a_fork(python):
     """A forked process logs its own pid through the loggers that it inherited."""
     done = python("""
         import os, structlog
@@ -458,7 +462,7 @@ def test_the_pid_is_right_after_a_fork():
     assert parent["pid"] == parent["real"] != child["pid"] == child["real"]
 
 
-def test_a_process_without_stderr_goes_on():
+def test_a_process_without_stderr_goes_on(python):
     """Where there is no stderr at all, logging writes nothing and raises nothing."""
     python(
         "import sys, structlog; from buvar import log; sys.stderr = None; log.setup_logging(); "

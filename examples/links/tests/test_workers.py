@@ -12,6 +12,8 @@ import threading
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def in_parallel(service, work, times):
     """Do *work* with a client of its own, *times* times at once, and return the results."""
