@@ -186,6 +186,15 @@ class ExportError(UsageError, ValueError):
         self.reason = reason
 
 
+class LeaderError(UsageError, ValueError):
+    """What was given to `plugin.leader` cannot run in the leader, or not there. Fields: *task* (its name), *reason*."""
+
+    def __init__(self, task: str, reason: str) -> None:
+        super().__init__(f"{task} cannot be a leader's task: {reason}")
+        self.task = task
+        self.reason = reason
+
+
 class StageError(BuvarError, RuntimeError):
     """A stage was asked to do what its phase does not allow."""
 
@@ -222,6 +231,38 @@ class SocketURIError(UsageError, TypeError, ValueError):
         super().__init__(f"{uri!r} is no socket URI: {reason}")
         self.uri = uri
         self.reason = reason
+
+
+class IdentityError(UsageError):
+    """The workers cannot run as a user or a group. Fields: *who*, *reason*."""
+
+    def __init__(self, who: str, reason: str) -> None:
+        super().__init__(f"cannot run as {who}: {reason}")
+        self.who = who
+        self.reason = reason
+
+
+class PidFileError(UsageError, OSError):
+    """The pid file cannot be had. Fields: *path*, *reason*, *pid* (of the process that has it, or None)."""
+
+    def __init__(self, path: str, reason: str, pid: int | None = None) -> None:
+        super().__init__(f"cannot write the pid file {path}: {reason}")
+        self.path = path
+        self.reason = reason
+        self.pid = pid
+
+
+class ControlError(BuvarError, OSError):
+    """A running service was asked and did not do it, or did not answer. Fields: *path* (of the socket), *reason*."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"the service at {path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class NoServiceError(UsageError, LookupError):
+    """There is no running service to ask, or it is not clear which one is meant."""
 
 
 class AdapterError(UsageError):

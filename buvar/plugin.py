@@ -15,6 +15,8 @@ components, registers adapters, and returns or yields the tasks to run::
 from __future__ import annotations
 
 from buvar.staging.exports import exports as exports
+from buvar.staging.lead import Lead as Lead
+from buvar.staging.lead import leader as leader
 from buvar.staging.loader import Loader as Loader
 from buvar.staging.loader import resolve_plugin_func as resolve_plugin_func
 from buvar.staging.ready import Ready as Ready

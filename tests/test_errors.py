@@ -23,6 +23,11 @@ EXAMPLES = [
     errors.MissingFieldError("port"),
     errors.DottedNameError("a:"),
     errors.ExportError("shop.users", int, "it provides none"),
+    errors.LeaderError("sweep", "it is no awaitable"),
+    errors.IdentityError("user 'shop'", "there is no such user"),
+    errors.PidFileError("/run/shop.pid", "process 7 has it", 7),
+    errors.ControlError("/run/x.sock", "no answer"),
+    errors.NoServiceError("nobody is there"),
 ]
 
 

@@ -235,9 +235,7 @@ async def _collect(plugin: record.PluginRecord) -> record.Generator | None:
     arguments = await resolve.arguments(di.buvar_adapters.get(), plugin.prepare)
     result = plugin.prepare(**arguments)
     if not inspect.isasyncgen(result):
-        # what is no awaitable last, so that the others are known by then, and closed
-        for item in sorted(_items(plugin.name, await result), key=inspect.isawaitable, reverse=True):
-            plugin.add_task(item)
+        _add_tasks(plugin, tuple(_items(plugin.name, await result)))
         return None
     generator = plugin.generator = t.cast("record.Generator", result)
     try:
@@ -249,6 +247,16 @@ async def _collect(plugin: record.PluginRecord) -> record.Generator | None:
         await generator.aclose()  # it has not ended where what it yielded is the error
         raise
     return None
+
+
+def _add_tasks(plugin: record.PluginRecord, items: tuple[t.Any, ...]) -> None:
+    try:
+        for item in items:
+            plugin.add_task(item)
+    except errors.PluginError:
+        for item in items:  # also those behind the one that is wrong
+            tasks.StageTask(item).close()
+        raise
 
 
 def _items(name: str, result: t.Any) -> c.Iterable[t.Any]:
@@ -266,8 +274,7 @@ async def _finish(name: str, generator: record.Generator) -> None:
         item = await anext(generator)
     except StopAsyncIteration:
         return
-    if inspect.iscoroutine(item):
-        item.close()
+    tasks.StageTask(item).close()
     raise errors.PluginError(name, f"it yielded {item!r} after its bare yield; yield tasks before it")
 
 

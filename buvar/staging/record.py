@@ -13,7 +13,7 @@ import attrs
 
 from buvar import errors, names
 from buvar.components import Components, Entry
-from buvar.staging import exports, tasks
+from buvar.staging import exports, lead, tasks
 
 Prepare: t.TypeAlias = c.Callable[..., t.Any]
 Generator: t.TypeAlias = c.AsyncGenerator[t.Any, None]
@@ -67,6 +67,8 @@ class PluginRecord:
             raise errors.PluginError(
                 self.name, f"it yielded {awaitable!r}, which is no awaitable; yield task(), not task"
             )
+        if isinstance(awaitable, lead.Leader) and not awaitable.take():
+            raise errors.PluginError(self.name, f"it yielded {awaitable!r} twice; make one for each task")
         self.tasks.append(tasks.StageTask(awaitable, self.name, contextvars.copy_context()))
 
     def added(self) -> list[Entry]:

@@ -7,7 +7,7 @@ The phases:
 3. teardown: what was set up is taken down, the last first, also after a failure
 
 The context is a stack, the innermost layer last: what was there at import; what was passed in; what the stage provides
-(`Cancel`, `Teardown`, `Ready`, `Signals`, `Loader`); what the plugins share.
+(`Cancel`, `Teardown`, `Ready`, `Lead`, `Signals`, `Loader`); what the plugins share.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import structlog
 
 from buvar import context, di, errors
 from buvar.components import Components, Home
+from buvar.staging import lead, ready, tasks, teardown
 from buvar.staging import loader as loading
-from buvar.staging import ready, tasks, teardown
 from buvar.staging.signals import Signals
 
 if t.TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Stage:
         self.cancel = own.add(tasks.Cancel())
         self.teardown = own.add(teardown.Teardown(teardown_timeout, self.cancel.set))
         self.ready = own.add(ready.Ready())
+        self.lead = own.add(lead.Lead(self.cancel))
         self.signals = own.add(signals_class(self))
         self.context = own.push()
         home = self.context.home = Home(None, self.context.maps, self.teardown)
@@ -134,7 +135,8 @@ class Stage:
         self.signals.add_signal_handlers()
         stage_tasks = self.plugins.tasks
         log.debug("running tasks", tasks=[task.name for task in stage_tasks])
-        return t.cast("list[t.Any]", self._complete(self.runner.run(stage_tasks, self.ready.start)))
+        run = self.runner.run(stage_tasks, self.ready.start, self.lead.stop)
+        return t.cast("list[t.Any]", self._complete(run))
 
     def run_teardown(self) -> None:
         """Take down what was set up; afterwards the stage is over. Raises an ExceptionGroup of all that failed."""

@@ -15,6 +15,7 @@ import attrs
 import structlog
 
 from buvar import context, errors
+from buvar.staging import lead
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -47,13 +48,20 @@ class StageTask:
         """Start it on the running loop, in a copy of its context; a future is taken as it is."""
         if asyncio.isfuture(self.awaitable):
             return self.awaitable
-        coroutine = self.awaitable if inspect.iscoroutine(self.awaitable) else _wait_for(self.awaitable)
         own = None if self.context is None else self.context.copy()
-        return asyncio.create_task(coroutine, name=self.name, context=own)
+        task = asyncio.create_task(self._coroutine(), name=self.name, context=own)
+        if isinstance(self.awaitable, lead.Leader):
+            task.add_done_callback(lambda _: self.close())  # it may have ended before what it was to run began
+        return task
+
+    def _coroutine(self) -> c.Coroutine[t.Any, t.Any, t.Any]:
+        if isinstance(self.awaitable, lead.Leader):
+            return self.awaitable.run()
+        return self.awaitable if inspect.iscoroutine(self.awaitable) else _wait_for(self.awaitable)
 
     def close(self) -> None:
         """Give up an awaitable that will never be started, so that nothing warns of it later."""
-        if inspect.iscoroutine(self.awaitable):
+        if inspect.iscoroutine(self.awaitable) or isinstance(self.awaitable, lead.Leader):
             self.awaitable.close()
         elif asyncio.isfuture(self.awaitable):
             self.awaitable.cancel()
@@ -77,10 +85,16 @@ class Runner:
     failures: list[BaseException] = attrs.field(factory=list, init=False)
     _asked: set[asyncio.Future[t.Any]] = attrs.field(factory=set, init=False)
 
-    async def run(self, tasks: c.Sequence[StageTask], started: c.Callable[[], None] | None = None) -> list[t.Any]:
+    async def run(
+        self,
+        tasks: c.Sequence[StageTask],
+        started: c.Callable[[], None] = lambda: None,
+        stopping: c.Callable[[], None] = lambda: None,
+    ) -> list[t.Any]:
         """Return the results in the order of *tasks*; the error stands in place of the result of a task that failed.
 
-        *started* is called when every task has taken its first step, and none has failed in it.
+        *started* is called when every task has taken its first step, and none has failed in it; *stopping* when all
+        have ended, or are asked to finish.
         """
         futures = [task.start() for task in tasks]
         for task, future in zip(tasks, futures, strict=True):
@@ -88,12 +102,15 @@ class Runner:
         try:
             await asyncio.sleep(0)  # the first steps
             await asyncio.sleep(0)  # and what is told of those that ended in them
-            if started is not None and not self.failures:
+            if not self.failures:
                 started()
             await first(all_ended(futures), self.cancel.wait())
         finally:  # no task outlives the run phase, whatever ended it
             self.cancel.set()  # also where all have ended: whoever still waits for the end of the stage learns of it
-            await self._stop(tasks, futures)
+            try:
+                stopping()
+            finally:
+                await self._stop(tasks, futures)
         return [_result(future) for future in futures]
 
     def _ended(self, task: StageTask, future: asyncio.Future[t.Any]) -> None:
