@@ -27,8 +27,11 @@ EXPORTS = {
         LogConfig Merged StdioToLog level_number setup_logging stringify_dict_keys uncaught_exception
     """,
     "buvar.names": "fqdn resolve",
-    "buvar.plugin": "Cancel Loader Ready Signals Stage Teardown exports resolve_plugin_func run stage",
-    "buvar.fork": "Fork LoopFactory Socket Sockets stage",
+    "buvar.plugin": "Cancel Lead Loader Ready Signals Stage Teardown exports leader resolve_plugin_func run stage",
+    "buvar.fork": """
+        Board Fork Limits LoopFactory Row Socket Sockets WorkerStatus stage
+        tell_supervisor
+    """,
     "buvar.plugins.bg": "Job Jobs OBEY_TIMEOUT Sync prepare",
     "buvar.testing": """
         PLUGINS_MARK buvar_adapters_setup_contextvars buvar_config_source buvar_context buvar_load buvar_override

@@ -36,7 +36,7 @@ FOREIGN = {"attr", "attrs", "cattrs", "click", "structlog"}
 # what a room may import beside that, since who uses the room has it
 FOREIGN_OF = {
     "testing": {"pytest"},
-    "cli": {"uvloop"},
+    "cli": {"rich", "uvloop", "watchfiles"},
     "buvar_aiohttp": {"aiohttp", "aiosignal", "frozenlist", "pytest", "yarl"},
 }
 CONTEXT_VARS = {"buvar_context", "buvar_adapters"}

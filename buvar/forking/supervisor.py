@@ -1,8 +1,8 @@
-"""The supervisor: keeps workers alive.
+"""The supervisor: keeps workers alive, replaces them without a gap, and never lets one be forgotten.
 
-It has no event loop, no threads, and never runs a plugin's code. Signal handlers note the signal; their wake-up bytes
-come out of a socket pair. One selector waits for that and for the workers' channels; after each wake-up the dead are
-reaped, the overdue killed, and what is missing forked.
+It has no event loop, no threads, and never runs a plugin's code. One selector waits for signals (`buvar.forking.inbox`)
+and for what workers say; after each wake-up the dead are reaped, who hangs or is overdue is killed, and what is missing
+is forked. It has one aim and works towards it: in each slot one worker of this generation that is ready, nobody else.
 
 | what happens                                 | what the supervisor does                                             |
 |----------------------------------------------|----------------------------------------------------------------------|
@@ -10,9 +10,15 @@ reaped, the overdue killed, and what is missing forked.
 | a worker dies before it was ready            | tries again in growing, jittered pauses                              |
 | … and no worker was ever ready               | stops with that worker's error, exit code 1 (2 for wrong use)        |
 | a worker says that its work is done          | leaves its slot empty; ends when all are                             |
+| a worker does not turn its loop any more     | has it tell its stacks, kills and replaces it                        |
+| a worker has done, lived or taken enough     | forks another one, and asks it to finish when that one is ready      |
+| nobody leads                                 | has one worker run what runs only once: `buvar.forking.leadership`   |
 | INT, TERM                                    | closes the listeners, asks all to finish, kills after the timeout    |
 | a second INT, not within half a second       | kills                                                                |
 | a second TERM                                | asks again, which cuts the workers' grace short                      |
+| HUP                                          | reloads, if no worker handles it: see `buvar.forking.reload`         |
+| a fork server dies                           | reloads                                                              |
+| TTIN, TTOU                                   | has one worker more, or one less                                     |
 | HUP, QUIT, ABRT, WINCH, USR1, USR2           | forwards them                                                        |
 | the supervisor dies                          | workers get TERM from the kernel and end of file on their channel    |
 """
@@ -20,76 +26,49 @@ reaped, the overdue killed, and what is missing forked.
 from __future__ import annotations
 
 import contextlib
-import enum
 import gc
 import os
-import random
-import selectors
 import signal
-import socket
 import time
 import typing as t
 
-import attrs
 import structlog
 
-from buvar.errors import EXIT_FAILED, EXIT_USAGE, exit_code, facts
+from buvar.errors import EXIT_FAILED, EXIT_USAGE
+from buvar.forking import obituary, status
 from buvar.forking import worker as workers
-from buvar.forking.worker import Report, Worker
+from buvar.forking.answers import Answers
+from buvar.forking.board import State as WorkerState
+from buvar.forking.channel import FAILED
+from buvar.forking.crew import HANDLED, Crew, Target
+from buvar.forking.inbox import Inbox
+from buvar.forking.leadership import Leadership
+from buvar.forking.options import Options as Options
+from buvar.forking.reload import Reload
+from buvar.forking.slot import Slot
+from buvar.forking.sockets import Sockets
+from buvar.log import lossy
 
 if t.TYPE_CHECKING:
-    import collections.abc as c
-    import types
+    from buvar.forking.forkserver import Plan
+    from buvar.forking.worker import Worker
 
 log = structlog.get_logger(__name__)
-
-Target: t.TypeAlias = "c.Callable[[int, Report], int]"
-
-#: signals that the supervisor handles
-HANDLED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, *workers.HARMLESS})
 
 #: seconds within which a second INT is the echo of the first, as a terminal and a process manager both send it
 ECHO = 0.5
 #: seconds that a worker must have been ready for its death not to count as a failed start
 SETTLED = 2.0
-#: the pauses between failed starts, in seconds: the first, and the longest
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-#: how often the pause is doubled; it is longest before that
-DOUBLINGS = 10
+#: how a worker ends that was asked to; the signal is that of one which had no handler yet
+PEACEFUL = frozenset({0, -signal.SIGTERM})
 #: seconds after which the supervisor looks around, even if nothing happened
 TICK = 1.0
 
 
-class State(enum.Enum):
-    """What the supervisor is about."""
-
-    RUNNING = "running"
-    STOPPING = "stopping"
-
-
-@attrs.define
-class Slot:
-    """The place of one worker: who has it, how often in a row its workers failed, when the next may be forked."""
-
-    worker: Worker | None = None
-    strikes: int = 0
-    not_before: float = 0.0
-    done: bool = False
-
-    def strike(self, now: float, *, at_once: bool) -> float:
-        """Count a failure and return the pause that follows it, in seconds."""
-        self.strikes += 1
-        doublings = min(DOUBLINGS, self.strikes - (2 if at_once else 1))
-        pause = 0.0 if doublings < 0 else min(LONGEST_PAUSE, FIRST_PAUSE * 2**doublings) * random.uniform(0.8, 1.2)  # noqa: S311
-        self.not_before = now + pause
-        return pause
-
-
 class Supervisor:
-    """Forks *number* workers that each call ``target(slot, report)`` and exit with the code that it returns.
+    """Keeps *number* workers that each call *target* and exit with the code that it returns.
 
-    *close* is called once, when the supervisor begins to stop: it closes the listening sockets. *shutdown_timeout* is
-    how long workers may take to finish, in seconds. With *tracebacks* the errors of failed workers are logged whole.
+    They accept from *sockets*, which are closed when the supervisor begins to stop.
     """
 
     def __init__(
@@ -97,97 +76,116 @@ class Supervisor:
         number: int,
         target: Target,
         *,
-        close: c.Callable[[], None] = lambda: None,
-        shutdown_timeout: float = 90.0,
-        tracebacks: bool = True,
+        sockets: Sockets | None = None,
+        options: Options | None = None,
     ) -> None:
         self.number = number
         self.exit_code = 0
-        self._target = target
-        self._close = close
-        self._shutdown_timeout = shutdown_timeout
-        self._tracebacks = tracebacks
-        self._state = State.RUNNING
+        self.options = options = options or Options()
+        self.stopping = False
+        self.sockets = Sockets() if sockets is None else sockets
+        self.crew = Crew(target, self.sockets, options, self._listen_to)
+        self.leadership = Leadership(self.crew)
+        self.host = options.host
+        self.reload = Reload(self.crew, options.command, self._begin)
+        self.slots = [Slot() for _ in range(number)]
+        self._children = dict(options.children)
+        self.restarts = 0
+        self.started = time.time()
         self._stopped_at = 0.0
         self._ever_ready = False
-        self._came: dict[int, None] = {}
-        self._slots = [Slot() for _ in range(number)]
-
-    @property
-    def workers(self) -> list[Worker]:
-        """The workers that are alive, or not reaped yet."""
-        return [slot.worker for slot in self._slots if slot.worker is not None]
+        self._inbox = Inbox(HANDLED)
+        #: since when it has not been held up itself
+        self._awake = self._last_look = time.monotonic()
 
     def run(self) -> int:
         """Supervise until all workers have ended; return the exit code: 0 when all is well."""
-        log.info("supervisor started", pid=os.getpid(), workers=self.number)
-        with selectors.DefaultSelector() as self._selector, self._wake_up():
+        with lossy.output():
+            log.info("supervisor started", pid=os.getpid(), workers=self.number, generation=self.crew.generation)
+            self._run()
+            log.info("supervisor ended", pid=os.getpid(), exit=self.exit_code)
+        return self.exit_code
+
+    def _run(self) -> None:
+        with self.crew.selector, self._inbox.open(self.crew.selector) as ends:
+            self.crew.private += [*(end.close for end in ends), self.host.abandon, self.reload.abandon]
+            self.host.serve(self.crew.selector, Answers(self))
             # what there is now is shared with all workers: the collector must not touch, and so copy, its pages
             gc.collect()
             gc.freeze()
             try:
-                while self._fill():
+                while self._step():
                     self._wait()
-                    self._reap()
-                    self._kill_overdue()
             except BaseException:
                 self._kill_all()
                 raise
             finally:
                 gc.unfreeze()
-        log.info("supervisor ended", pid=os.getpid(), exit=self.exit_code)
-        return self.exit_code
+                self.reload.stop()
+                self.host.close()
+
+    def _step(self) -> bool:
+        """Do what is to be done now; return whether there is anything left to wait for."""
+        self._reap()
+        self._on_signals()
+        self._look_around()
+        self._kill_overdue()
+        if not self.stopping:
+            self._fill()
+            self._retire()
+            self.leadership.appoint(self._is_fresh)
+            self.reload.step(self.options.limits)
+        self.host.look(time.monotonic(), self.state, self.number)
+        return len(self.crew) > 0 or not (self.stopping or all(slot.done for slot in self.slots))
+
+    @property
+    def state(self) -> str:
+        """How the service is, as `buvar.forking.status` has it."""
+        if self.stopping:
+            return status.STOPPING
+        if self.reload.going_on:
+            return status.RELOADING
+        serve = {worker.slot for worker in self.crew if worker.serves}
+        begun = self.host.state != status.STARTING or serve.issuperset(range(self.number))
+        return status.RUNNING if begun else status.STARTING
 
     # -- waiting
 
-    @contextlib.contextmanager
-    def _wake_up(self) -> c.Iterator[None]:
-        """Turn signals into bytes to read, and give the handlers back at the end."""
-        self._inbox, self._outbox = socket.socketpair()
-        with self._inbox, self._outbox:
-            for end in (self._inbox, self._outbox):
-                end.setblocking(False)
-            self._selector.register(self._inbox, selectors.EVENT_READ)
-            with workers.handling(dict.fromkeys(HANDLED, self._note)):
-                former_fd = signal.set_wakeup_fd(self._outbox.fileno(), warn_on_full_buffer=False)
-                try:
-                    yield
-                finally:
-                    signal.set_wakeup_fd(former_fd)
-
     def _wait(self) -> None:
-        for key, _ in self._selector.select(self._patience()):
-            if key.fileobj is self._inbox:
-                self._inbox.recv(4096)
-            else:
-                self._listen_to(key.data)
-        self._on_signals()
+        events = self.crew.selector.select(self._patience())
+        lossy.catch_up()
+        for key, _ in events:
+            key.data()
+        now = time.monotonic()
+        if now - self._last_look > 2 * TICK:  # it was stopped, or had no processor, and maybe all others too
+            self._awake = now
+        self._last_look = now
 
     def _patience(self) -> float:
+        due = [*self.host.due, *(worker.kill_at for worker in self.crew if worker.kill_at is not None)]
+        if not self.stopping:
+            due += [slot.not_before for slot in self.slots if not slot.done and slot.not_before]
+            due += [self.leadership.not_before, self.reload.not_before]
         now = time.monotonic()
-        due = [worker.kill_at for worker in self.workers if worker.kill_at is not None]
-        if self._state is State.RUNNING:
-            due += [slot.not_before for slot in self._slots if slot.worker is None and not slot.done]
-        return max(0.0, min([TICK, *(when - now for when in due)]))
+        return max(0.0, min([TICK, *(when - now for when in due if when > now)]))
 
     # -- signals
 
-    def _note(self, signum: int, frame: types.FrameType | None) -> None:
-        # a storm of one signal is one signal; and no signal is lost when the socket is full of wake-up bytes
-        self._came[signum] = None
-
     def _on_signals(self) -> None:
-        came, self._came = self._came, {}
-        for signum in came:
+        for signum in self._inbox.take():
             if signum in {signal.SIGINT, signal.SIGTERM}:
                 self._on_stop(signal.Signals(signum))
+            elif signum == signal.SIGHUP and self.reload.wanted:
+                self.reload.ask()
+            elif signum in {signal.SIGTTIN, signal.SIGTTOU}:
+                self._resize(1 if signum == signal.SIGTTIN else -1)
             elif signum in workers.FORWARDED:
                 self._forward(signal.Signals(signum))
 
     def _on_stop(self, signum: signal.Signals) -> None:
-        if self._state is State.RUNNING:
+        if not self.stopping:
             log.info("stopping", signal=signum.name)
-            self._stop(0)
+            self.stop(0)
         elif time.monotonic() - self._stopped_at > ECHO:
             log.warning("stopping now", signal=signum.name)
             if signum == signal.SIGINT:
@@ -197,173 +195,200 @@ class Supervisor:
 
     def _forward(self, signum: signal.Signals) -> None:
         log.debug("forwarding a signal", signal=signum.name)
-        for worker in self.workers:
+        for worker in self.crew:
             worker.send_signal(signum)
 
-    def _stop(self, code: int) -> None:
-        """Begin to stop: the listeners first, so that new clients are refused and not queued for nobody."""
-        if self._state is State.STOPPING:
+    def _resize(self, change: int) -> None:
+        if self.stopping or not self.number + change:
             return
-        self._state = State.STOPPING
+        self.number += change
+        log.info("changing the number of workers", workers=self.number)
+        if change > 0:
+            self.slots.append(Slot())
+        else:
+            self.slots.pop()
+            # before its worker takes the last of its queue
+            self.sockets.remove_slot(self.number)
+            for worker in self.crew.of_slot(self.number):
+                self._terminate(worker)
+
+    def stop(self, code: int) -> None:
+        """Begin to stop: the listeners first, so that new clients are refused and not queued for nobody."""
+        if self.stopping:
+            return
+        self.stopping = True
         self._stopped_at = time.monotonic()
         self.exit_code = code
-        self._close()
-        for worker in self.workers:
-            worker.terminate(self._stopped_at + self._shutdown_timeout)
+        self.sockets.remove()
+        self.reload.stop()
+        for worker in self.crew:
+            self._terminate(worker)
+
+    def _terminate(self, worker: Worker) -> None:
+        worker.terminate(time.monotonic() + self.options.shutdown_timeout)
 
     def _kill_all(self) -> None:
-        for worker in self.workers:
+        for worker in self.crew:
             worker.kill_at = time.monotonic()
         self._kill_overdue()
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
-        for worker in self.workers:
+        for worker in self.crew:
             if worker.kill_at is not None and now >= worker.kill_at:
                 log.warning("killing worker", worker=worker.pid, slot=worker.slot)
                 worker.kill_at = now + TICK
                 worker.send_signal(signal.SIGKILL)
-                self.exit_code = self.exit_code or EXIT_FAILED
+                if self.stopping:
+                    self.exit_code = self.exit_code or EXIT_FAILED
+                if not worker.pid:  # its fork server owes it; if it comes after all it finds that nobody wants it
+                    self.reload.kill_server(worker.generation)
+                    worker.channel.abandon()
+                    self._listen_to(worker)
 
-    # -- forking
+    # -- workers
 
-    def _fill(self) -> bool:
-        """Fork what is missing and may be forked now; return whether there is anything left to wait for."""
+    def _begin(self, plan: Plan) -> None:
+        """Have the workers of a new generation, which follow a *plan* of their own."""
+        self.options = self.crew.options = self.options.follow(plan)
+        for slot in range(plan.workers, self.number):
+            self.sockets.remove_slot(slot)
+        self.number = plan.workers
+        self.slots = [Slot() for _ in range(plan.workers)]
+        self._fill()
+        self._retire()
+
+    def _fill(self) -> None:
+        """Fork what is missing and may be forked now; one that replaces another only when no other such one boots."""
         now = time.monotonic()
-        for index, slot in enumerate(self._slots):
-            vacant = slot.worker is None and not slot.done and now >= slot.not_before
-            if vacant and self._state is State.RUNNING:
-                self._occupy(index, slot)
-        if self._state is State.RUNNING:
-            return not all(slot.done for slot in self._slots)
-        return bool(self.workers)
+        replacing = any(self._is_replacing(worker) for worker in self.crew)
+        for index, slot in enumerate(self.slots):
+            there = self.crew.of_slot(index)
+            if slot.done or now < slot.not_before or any(map(self._is_fresh, there)) or (there and replacing):
+                continue
+            if not self.crew.can_fork:
+                return
+            replacing = replacing or bool(there)
+            try:
+                self.crew.fork(index)
+            except OSError as error:  # no memory, process or descriptor is left; the workers that there are serve on
+                self._on_cannot_fork(index, error)
 
-    def _occupy(self, index: int, slot: Slot) -> None:
-        try:
-            slot.worker = self._fork(index)
-        except OSError as error:  # no memory, process or file descriptor is left; the workers that there are serve on
-            if self._ever_ready:
-                pause = slot.strike(time.monotonic(), at_once=False)
-                log.error("cannot fork, trying again", slot=index, error=str(error), pause=round(pause, 1))
-            else:
-                log.error("cannot fork, stopping", slot=index, error=str(error))
-                self._stop(EXIT_FAILED)
+    def _on_cannot_fork(self, index: int, error: OSError) -> None:
+        if self._ever_ready:
+            pause = self.slots[index].strike(time.monotonic(), at_once=False)
+            log.error("cannot fork, trying again", slot=index, error=str(error), pause=round(pause, 1))
+        else:
+            log.error("cannot fork, stopping", slot=index, error=str(error))
+            self.stop(EXIT_FAILED)
 
-    def _fork(self, index: int) -> Worker:
-        ours, theirs = socket.socketpair()
-        try:
-            pid = self._split(lambda: self._work(index, ours, theirs))
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        ours.setblocking(False)
-        worker = Worker(pid, index, ours)
-        self._selector.register(ours, selectors.EVENT_READ, worker)
-        log.debug("worker forked", worker=pid, slot=index)
-        return worker
+    def _is_fresh(self, worker: Worker) -> bool:
+        return worker.generation == self.crew.generation and worker.tired is None
 
-    def _split(self, work: c.Callable[[], int]) -> int:
-        """Fork, and return the child's pid; the child does its *work* and never returns."""
-        parent = os.getpid()
-        workers.flush()  # or the worker would print what is buffered once more
-        # no handler may run in the child before its signals are set up
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
-        try:
-            pid = os.fork()
-            if not pid:
-                workers.become_worker(parent, work)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        return pid
+    def _is_replacing(self, worker: Worker) -> bool:
+        return worker.state is WorkerState.BOOTING and len(self.crew.of_slot(worker.slot)) > 1
 
-    def _work(self, index: int, ours: socket.socket, theirs: socket.socket) -> int:
-        """Be the worker: let go of all that is the supervisor's, then do what a worker does."""
-        # a sibling's channel kept open here would hide the supervisor's end from that sibling
-        for end in (ours, self._inbox, self._outbox, *(worker.channel for worker in self.workers)):
-            end.close()
-        self._selector.close()
-        report = Report(theirs)
-        try:
-            return self._target(index, report)
-        except BaseException as error:  # whatever it is, the supervisor tells of it
-            report.failed(error)
-            return exit_code(error)
+    def _retire(self) -> None:
+        """Ask those to finish whose place another one has that is ready, and who have no place any more."""
+        ready = {worker.slot for worker in self.crew if worker.serves and self._is_fresh(worker)}
+        ready |= {index for index, slot in enumerate(self.slots) if slot.done}
+        whole = ready.issuperset(range(self.number))
+        for worker in self.crew:
+            superfluous = whole if worker.slot >= self.number else worker.slot in ready and not self._is_fresh(worker)
+            if superfluous and worker.lives and worker is not self.reload.canary:
+                log.debug("retiring worker", worker=worker.pid, slot=worker.slot, reason=worker.tired)
+                self._terminate(worker)
 
-    # -- workers' lives
+    def _look_around(self) -> None:
+        """See who hangs, and who has done enough."""
+        now = time.monotonic()
+        for worker in self.crew:
+            if worker.serves and worker.tired is None and self._is_fresh(worker):
+                worker.tired = worker.limits.tired(worker, now)
+            silence = worker.limits.silence(worker, now, self._awake)
+            if silence is not None and not worker.aborted:
+                who = {"worker": worker.pid, "slot": worker.slot}
+                log.error("worker hangs", **who, seconds=round(silence, 1), stopped=worker.abort())
+
+    # -- what workers say, and their ends
 
     def _listen_to(self, worker: Worker) -> None:
-        for report in worker.read():
-            if report.pop("ready", False):
+        for message in worker.channel.read():
+            if not worker.pid:
+                self.crew.introduce(worker, message.pop("pid", 0))
+            if message.pop("ready", False):
                 self._on_ready(worker)
-            worker.ended = report.pop("ended", worker.ended)
-            worker.words.update(report)
-        if worker.hung_up and worker.channel.fileno() in self._selector.get_map():
-            self._selector.unregister(worker.channel)  # it would be readable for ever; its exit comes by itself
+            if (led := message.pop("led", None)) is not None:
+                self.leadership.end(worker, failed=led == FAILED)
+            worker.ended = message.pop("ended", worker.ended)
+            worker.words.update(message)
+        if worker.channel.closed:
+            self.crew.mute(worker)  # its exit comes by itself
+            if not worker.pid and worker in self.crew:  # it was never forked, and none comes
+                self._on_exit(worker, EXIT_FAILED if worker.lives else 0)
 
     def _on_ready(self, worker: Worker) -> None:
-        worker.was_ready = self._ever_ready = True
+        worker.was_ready = True
+        if worker.generation == self.crew.generation:
+            self._ever_ready = True
         worker.ready_at = time.monotonic()
-        if worker.state is workers.State.BOOTING:
-            worker.state = workers.State.READY
+        if worker.lives:
+            worker.state = worker.row.state = WorkerState.READY
         log.info("worker ready", worker=worker.pid, slot=worker.slot, seconds=round(worker.ready_at - worker.born, 3))
 
     def _reap(self) -> None:
         """Bury the dead, strangers too: as process 1 we are everybody's parent."""
         with contextlib.suppress(ChildProcessError):
             while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
-                pid, status = reaped
+                pid, code = reaped[0], os.waitstatus_to_exitcode(reaped[1])
                 self._on_signals()  # who dies of a signal to the whole group dies because the supervisor stops
-                for slot in self._slots:
-                    if slot.worker is not None and slot.worker.pid == pid:
-                        self._on_exit(slot, slot.worker, os.waitstatus_to_exitcode(status))
+                for nameless in (each for each in self.crew if not each.pid):  # it may be one of these
+                    self._listen_to(nameless)
+                if (worker := self.crew.of_pid(pid)) is not None:
+                    self._listen_to(worker)  # the last words
+                    self._on_exit(worker, code)
+                elif pid in self._children:
+                    self._children.pop(pid)(code)
+                else:
+                    self.reload.on_exit(pid, code, tracebacks=self.options.tracebacks)
 
-    def _on_exit(self, slot: Slot, worker: Worker, code: int) -> None:
-        worker.hung_up = True
-        self._listen_to(worker)  # the last words
-        worker.channel.close()
-        slot.worker = None
-        if self._state is State.STOPPING:
-            self._on_stopped(worker, code)
+    def _on_exit(self, worker: Worker, code: int) -> None:
+        self.leadership.end(worker, failed=code not in PEACEFUL)
+        self.crew.bury(worker)
+        who = obituary.epitaph(worker, code)
+        words = obituary.last_words(worker, tracebacks=self.options.tracebacks)
+        if self.stopping:
+            self._on_stopped(worker, code, {**who, **words})
+        elif self.reload.has_lost(worker, who, words):
+            pass
+        elif not worker.lives or worker.slot >= self.number:
+            tell = log.debug if code in PEACEFUL else log.error
+            tell("worker stopped" if code in PEACEFUL else "worker failed while stopping", **who, **words)
         elif worker.ended and code == 0:
-            slot.done = True
-            log.info("worker finished", **_epitaph(worker, code))
+            self.slots[worker.slot].done = True
+            log.info("worker finished", **who)
         elif not self._ever_ready:
-            log.error("worker failed to start, stopping", **_epitaph(worker, code), **self._last_words(worker))
-            self._stop(EXIT_USAGE if code == EXIT_USAGE else EXIT_FAILED)
+            log.error("worker failed to start, stopping", **who, **words)
+            self.stop(EXIT_USAGE if code == EXIT_USAGE else EXIT_FAILED)
         else:
-            self._replace(slot, worker, code)
+            self._replace(worker, {**who, "ready": worker.was_ready}, words)
 
-    def _on_stopped(self, worker: Worker, code: int) -> None:
-        if code in {0, -signal.SIGTERM}:
-            log.debug("worker stopped", **_epitaph(worker, code))
+    def _on_stopped(self, worker: Worker, code: int, facts: dict[str, t.Any]) -> None:
+        if code in PEACEFUL:
+            log.debug("worker stopped", **facts)
             return
         # told already: that it was killed, or that a sibling failed to start
         told = self.exit_code and (code == -signal.SIGKILL or not worker.was_ready)
         tell = log.debug if told else log.error
-        tell("worker failed while stopping", **_epitaph(worker, code), **self._last_words(worker))
+        tell("worker failed while stopping", **facts)
         self.exit_code = self.exit_code or EXIT_FAILED
 
-    def _replace(self, slot: Slot, worker: Worker, code: int) -> None:
+    def _replace(self, worker: Worker, who: dict[str, t.Any], words: dict[str, t.Any]) -> None:
         now = time.monotonic()
+        slot = self.slots[worker.slot]
+        self.restarts += 1
         if worker.ready_at is not None and now - worker.ready_at > SETTLED:
             slot.strikes = 0
-        pause = slot.strike(now, at_once=worker.was_ready)
-        facts = {**_epitaph(worker, code), "ready": worker.was_ready, "pause": round(pause, 1)}
-        log.error("worker died, replacing it", **facts, **self._last_words(worker))
-
-    def _last_words(self, worker: Worker) -> dict[str, str]:
-        if "error" not in worker.words:
-            return {}
-        return facts(worker.words["error"], worker.words["exception"] if self._tracebacks else "")
-
-
-def _epitaph(worker: Worker, code: int) -> dict[str, t.Any]:
-    ending = {"signal": _signal_name(-code)} if code < 0 else {"exit": code}
-    return {"worker": worker.pid, "slot": worker.slot, **ending}
-
-
-def _signal_name(signum: int) -> str:
-    # most of the real-time signals have none
-    return signal.Signals(signum).name if signum in set(signal.Signals) else f"SIG{signum}"
+        mine = worker.generation == self.crew.generation
+        pause = slot.strike(now, at_once=worker.was_ready) if mine else 0.0
+        log.error("worker died, replacing it", **who, pause=round(pause, 1), **words)

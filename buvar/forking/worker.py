@@ -1,19 +1,14 @@
-"""A worker: what the supervisor knows of it, and how the forked process starts and ends.
-
-Both talk over a socket pair, the channel: the worker sends one JSON object a line (`Report`); end of file tells either
-side that the other one is gone.
-"""
+"""A worker: what the supervisor knows of it, and how the forked process starts and ends."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import enum
-import json
+import faulthandler
 import logging
 import os
+import random
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -22,6 +17,9 @@ import typing as t
 import attrs
 
 from buvar.errors import EXIT_FAILED, exit_code, explain
+from buvar.forking.board import Board, Row, State
+from buvar.forking.channel import FAILED, PATIENCE, Channel
+from buvar.forking.health import Limits, is_stopped
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -32,86 +30,112 @@ FORWARDED = (signal.SIGHUP, signal.SIGQUIT, signal.SIGABRT, signal.SIGWINCH, sig
 #: signals that do nothing where no handler is; TTIN and TTOU would stop the process, by default
 HARMLESS = (*FORWARDED, signal.SIGTTIN, signal.SIGTTOU)
 
+#: the signal that has a worker write its stacks to its channel, whatever it is doing; there is none but on Linux
+STACKS: int | None = getattr(signal, "SIGRTMAX", None)
+
+#: seconds that a worker which hangs has to tell its stacks before it is killed
+LAST_WORDS = 0.5
+
 #: ``prctl(2)``: the signal that a process gets when its parent dies
 PR_SET_PDEATHSIG = 1
 
 
-class State(enum.Enum):
-    """Where a worker is in its life."""
+@attrs.frozen
+class Post:
+    """Where a worker stands: its *slot*, its *generation*, its *row* of the *board*, its *supervisor*'s pid."""
 
-    BOOTING = "booting"
-    READY = "ready"
-    STOPPING = "stopping"
+    slot: int
+    generation: int
+    row: Row
+    board: Board
+    supervisor: int
 
 
 @attrs.define(eq=False)
 class Worker:
-    """A worker as the supervisor sees it; times are those of `time.monotonic`, in seconds."""
+    """A worker as the supervisor sees it; times are those of `time.monotonic`, in seconds.
+
+    *pid* is 0 until it is known, where a fork server makes the worker. *limits* are those of its generation. *tired*
+    says why it is to be replaced, when it is. Who has *led* does not lead again. *pace* tells it from its siblings
+    where all would be replaced at once.
+    """
 
     pid: int
     slot: int
-    channel: socket.socket
+    generation: int
+    row: Row
+    channel: Channel
+    limits: Limits = attrs.Factory(Limits)
     state: State = State.BOOTING
     was_ready: bool = False
     ended: bool = False
+    led: bool = False
     born: float = attrs.field(factory=time.monotonic)
     ready_at: float | None = None
     kill_at: float | None = None
+    aborted: bool = False
+    tired: str | None = None
+    pace: float = attrs.field(factory=random.random)
     words: dict[str, str] = attrs.field(factory=dict)
-    hung_up: bool = False
-    _buffer: bytes = b""
 
-    def read(self) -> c.Iterator[dict[str, t.Any]]:
-        """Return the reports that have come since the last call. Reads what there is, and does not wait."""
-        try:
-            while chunk := self.channel.recv(65536):
-                self._buffer += chunk
-            self.hung_up = True
-        except BlockingIOError:
-            pass
-        except OSError:  # the worker is gone: its exit tells that
-            self.hung_up = True
-        *lines, self._buffer = self._buffer.split(b"\n")
-        return (json.loads(line) for line in lines)
+    @property
+    def lives(self) -> bool:
+        """Whether it serves, or will: it was not told to stop."""
+        return self.state is not State.STOPPING
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is ready, and was not told to stop."""
+        return self.state is State.READY
 
     def send_signal(self, signum: int) -> None:
-        """Send a signal; the pid is the worker's own until it is reaped."""
+        """Send a signal, if the worker's process is known; the pid is its own until it is reaped."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signum)
+            if self.pid:
+                os.kill(self.pid, signum)
+
+    def abort(self) -> bool:
+        """Have a worker that hangs tell its stacks, and be killed soon; tell whether it was stopped, and cannot."""
+        self.aborted, stopped = True, is_stopped(self.pid)
+        if STACKS is not None and not stopped:
+            self.send_signal(STACKS)
+        self.kill_at = time.monotonic() + LAST_WORDS
+        return stopped
 
     def terminate(self, kill_at: float) -> None:
-        """Ask the worker to finish; it is to be killed at *kill_at*."""
-        self.state = State.STOPPING
-        self.kill_at = kill_at
+        """Ask the worker to finish; it is to be killed at *kill_at*, or when it was to be killed before that."""
+        self.state = self.row.state = State.STOPPING
+        self.kill_at = kill_at if self.kill_at is None else min(self.kill_at, kill_at)
         self.send_signal(signal.SIGTERM)
+        # a plugin may have blocked the signal; said first, this would have the signal meet a worker at its end
+        self.channel.send(stop=True)
 
 
 class Report:
-    """The worker's end of the channel."""
+    """The worker's side: what it tells its supervisor, and what that tells it."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        channel.setblocking(False)
 
     def fileno(self) -> int:
-        """Return the file descriptor, to watch for the end of the supervisor."""
+        """Return the file descriptor, to watch for the messages and for the end of the supervisor."""
         return self._channel.fileno()
 
+    @property
     def supervisor_gone(self) -> bool:
-        """Tell whether there is an end of file to read: the supervisor sends nothing, ever."""
-        try:
-            return not self._channel.recv(1)
-        except BlockingIOError:
-            return False
-        except OSError:  # it died with reports unread
-            return True
+        """Whether there is nobody any more who could be told."""
+        return self._channel.closed
+
+    def read(self) -> c.Iterator[dict[str, t.Any]]:
+        """Return what the supervisor has said since the last call."""
+        return self._channel.read()
 
     def _send(self, **facts: t.Any) -> None:
-        # a full channel must not hold a worker for ever
-        self._channel.settimeout(1.0)
-        with contextlib.suppress(OSError):  # the supervisor is gone: there is nobody to tell
-            self._channel.sendall(json.dumps(facts).encode() + b"\n")
-        self._channel.setblocking(False)
+        self._channel.send(patience=PATIENCE, **facts)
+
+    def born(self, pid: int) -> None:
+        """Say which process this worker is, to a supervisor that has not forked it itself."""
+        self._send(pid=pid)
 
     def ready(self) -> None:
         """Say that this worker serves."""
@@ -121,20 +145,37 @@ class Report:
         """Say that the work is done: all tasks have ended by themselves, so no other worker need take the place."""
         self._send(ended=True)
 
+    def led(self, *, failed: bool = False) -> None:
+        """Say that another worker may run what runs only once: all of that has ended here."""
+        self._send(led=FAILED if failed else True)
+
     def failed(self, error: BaseException) -> None:
         """Send the last words: the error in a line or few, and its traceback."""
         self._send(error=explain(error), exception="".join(traceback.format_exception(error)))
 
 
-def become_worker(parent: int, main: c.Callable[[], int]) -> t.NoReturn:
+def on_duty(post: Post, report: Report, become_user: c.Callable[[], None], main: c.Callable[[], int]) -> int:
+    """Become the user that workers are and do *main*, in a forked process; return the exit code."""
+    try:
+        become_user()
+        die_with(post.supervisor)
+        return main()
+    except BaseException as error:  # whatever it is, the supervisor tells of it
+        report.failed(error)
+        return exit_code(error)
+
+
+def become_worker(parent: int, main: c.Callable[[], int], channel: int) -> t.NoReturn:
     """Run *main* in this forked process and exit with the code that it returns; never return, whatever happens.
 
-    *parent* is the supervisor's pid. Signals are still blocked when this is called.
+    *parent* is the supervisor's pid. Its stacks the process writes to the descriptor *channel*. Signals may still be
+    blocked when this is called.
     """
     code = EXIT_FAILED
     try:
-        _reset_signals()
-        _die_with(parent)
+        _show_stacks(channel)
+        reset_signals()
+        die_with(parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         code = main()
     except SystemExit as error:
@@ -151,7 +192,15 @@ def become_worker(parent: int, main: c.Callable[[], int]) -> t.NoReturn:
             os._exit(EXIT_FAILED)  # it was no number at all
 
 
-def _reset_signals() -> None:
+def _show_stacks(channel: int) -> None:
+    # when it crashes, and when the supervisor asks: where Python code does not run any more, this still does
+    faulthandler.enable(channel)
+    if STACKS is not None:
+        faulthandler.register(STACKS, channel)
+
+
+def reset_signals() -> None:
+    """Handle signals as a worker does that has not made a loop yet."""
     signal.set_wakeup_fd(-1)
     for signum in (signal.SIGTERM, signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(signum, signal.SIG_DFL)
@@ -176,9 +225,13 @@ def handling(handlers: c.Mapping[int, c.Callable[..., object]]) -> c.Iterator[No
             signal.signal(signum, before if before is not None else signal.SIG_DFL)
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int, signum: int = signal.SIGTERM) -> None:
+    """Have the kernel send *signum* to this process when *parent* dies; exit at once if it has died already.
+
+    A change of the user takes that back: say it again then.
+    """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signum, 0, 0, 0)
     if os.getppid() != parent:  # it died before the signal was asked for
         os._exit(EXIT_FAILED)
 

@@ -131,7 +131,7 @@ class Full(supervisor.Supervisor):
         used = len(os.listdir("/proc/self/fd")) - 1
         resource.setrlimit(resource.RLIMIT_NOFILE, (used, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         return super()._fill()
-sys.exit(Full(2, lambda slot, report: 0).run())
+sys.exit(Full(2, lambda post, report: 0).run())
 """)
     assert service.wait() == 1
     assert "Too many open files" in service.await_event("cannot fork, stopping")["error"]

@@ -1,36 +1,40 @@
 """A worker: what it tells the supervisor, and how it starts and ends."""
 
-import json
 import os
-import socket
 import subprocess
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from buvar.forking.worker import Report, State, Worker
+from buvar.forking.board import Board, State
+from buvar.forking.channel import Channel, pair
+from buvar.forking.worker import Report, Worker
 
 
 @pytest.fixture
-def ends():
+def board():
+    """A board."""
+    board = Board()
+    yield board
+    board.close()
+
+
+@pytest.fixture
+def ends(board):
     """A worker as the supervisor sees it, and the worker's own end."""
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
+    ours, theirs = pair()
     with ours, theirs:
-        yield Worker(os.getpid(), 0, ours), Report(theirs)
+        yield Worker(os.getpid(), 0, 1, board.take(0, 1), Channel(ours)), Report(Channel(theirs))
 
 
 def test_reports_arrive(ends):
-    """What a worker says is read by the supervisor, in order, and there is nothing to wait for."""
+    """What a worker says is read by the supervisor, in order."""
     worker, report = ends
-    assert list(worker.read()) == []
     report.ready()
+    report.led()
     report.ended()
-    assert list(worker.read()) == [{"ready": True}, {"ended": True}]
-    assert list(worker.read()) == []
-    assert not worker.hung_up
+    assert list(worker.channel.read()) == [{"ready": True}, {"led": True}, {"ended": True}]
+    assert list(worker.channel.read()) == []
 
 
 def test_last_words_have_error_notes_and_traceback(ends):
@@ -41,67 +45,33 @@ def test_last_words_have_error_notes_and_traceback(ends):
     except ValueError as error:
         error.add_note("while preparing plugin x")
         report.failed(error)
-    (words,) = worker.read()
+    (words,) = worker.channel.read()
     assert words["error"].startswith("ValueError: böse\nwhile preparing plugin x\nat ")
     assert words["exception"].startswith("Traceback (most recent call last)")
-
-
-@given(st.lists(st.text(st.characters(exclude_categories=("Cs",)))), st.integers(1, 50))
-def test_reports_may_arrive_in_pieces(texts, size):
-    """A report is read when it is whole, however the bytes of it come."""
-    stream = b"".join(json.dumps({"error": text}).encode() + b"\n" for text in texts)
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    with ours, theirs:
-        worker, found = Worker(1, 0, ours), []
-        for start in range(0, len(stream), size):
-            theirs.sendall(stream[start : start + size])
-            found += worker.read()
-        assert found == [{"error": text} for text in texts]
-
-
-def test_half_a_report_is_none(ends):
-    """A worker that dies while it reports has said nothing, and has hung up."""
-    worker, report = ends
-    report._channel.sendall(b'{"ready": tr')
-    report._channel.close()
-    assert list(worker.read()) == []
-    assert worker.hung_up
 
 
 def test_nobody_to_tell_is_no_error(ends):
     """A report to a supervisor that is gone is lost without a word."""
     worker, report = ends
-    assert not report.supervisor_gone()
+    assert list(report.read()) == []
+    assert not report.supervisor_gone
     worker.channel.close()
-    assert report.supervisor_gone()
+    assert list(report.read()) == []
+    assert report.supervisor_gone
     report.ready()
     report.failed(ValueError())
 
 
-def test_a_supervisor_that_died_with_reports_unread_is_gone(ends):
-    """The system tells of unread reports by an error, which means the same as the end of file."""
-    worker, report = ends
-    report.ready()
-    worker.channel.close()
-    assert report.supervisor_gone()
-    assert report.supervisor_gone()
-
-
-def test_a_supervisor_that_does_not_read_holds_nobody(ends):
-    """A report that does not fit into the channel is given up."""
-    _, report = ends
-    report._send(error="x" * 2**22)
-
-
-def test_a_signal_to_who_is_gone_is_no_error():
+def test_a_signal_to_who_is_gone_is_no_error(board):
     """The worker may be dead, and not reaped yet or already."""
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
-    with socket.socket() as channel:
-        worker = Worker(child.pid, 0, channel)
+    ours, theirs = pair()
+    with ours, theirs:
+        worker = Worker(child.pid, 0, 1, board.take(0, 1), Channel(ours))
         worker.terminate(kill_at=7.0)
-    assert (worker.state, worker.kill_at) == (State.STOPPING, 7.0)
+        assert (worker.state, worker.row.state, worker.kill_at) == (State.STOPPING, State.STOPPING, 7.0)
+        assert list(Report(Channel(theirs)).read()) == [{"stop": True}]
 
 
 # -- the forked process
@@ -119,7 +89,7 @@ def run(main, parent):
     pid = os.fork()
     if not pid:
         try:
-            worker.become_worker(parent, main)
+            worker.become_worker(parent, main, 2)
         finally:
             print("the caller's finally")
             sys.stdout.flush()
