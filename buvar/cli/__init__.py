@@ -8,7 +8,7 @@ import typing as t
 
 import click
 
-VERBS = ("run",)
+VERBS = ("run", "status", "reload", "stop")
 
 
 class Verbs(click.Group):

@@ -1,0 +1,60 @@
+"""``buvar reload``: new workers with new code and configuration, one by one, in place of the old ones."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+import click
+
+from buvar import errors
+from buvar.cli import services
+from buvar.forking import status as states
+
+if t.TYPE_CHECKING:
+    from buvar.cli.services import Service
+    from buvar.forking.status import LastReload, Status
+
+#: seconds between two looks
+PERIOD: t.Final = 0.1
+
+
+@click.command("reload")
+@services.options
+@click.option("--wait/--no-wait", default=True, help="Wait until it is done (the default), or only ask for it.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds to wait; by default as it takes.")
+def command(service: Service, wait: bool, timeout: float | None) -> None:
+    """Replace the workers of a running service by new ones, which read code and configuration anew.
+
+    Each new worker is ready before an old one finishes. When the new code cannot get ready the reload is aborted, the
+    old workers serve on, and the exit code is 1. Without --pid or --control it is the only service of yours that runs,
+    or the only one that was started in the current folder.
+    """
+    before = service.tell("reload")
+    if not wait:
+        click.echo(f"asked pid {before.supervisor.pid} to reload")
+        return
+    last = _wait(service, before, None if timeout is None else time.monotonic() + timeout)
+    if not last.ok:
+        serves = service.status().supervisor.generation
+        why = last.error or "for no known reason"
+        raise errors.ControlError(service.path, f"the reload was aborted, generation {serves} serves on: {why}")
+    click.echo(f"reloaded, generation {last.generation}, {last.seconds:.1f} s")
+
+
+def _wait(service: Service, before: Status, deadline: float | None) -> LastReload:
+    """Return how the reload went that was asked for when the status was *before*."""
+    while True:
+        try:
+            known = service.status().supervisor
+        except errors.NoServiceError:
+            raise errors.ControlError(service.path, "it ended before it was reloaded") from None
+        if known.state == states.STOPPING:
+            raise errors.ControlError(service.path, "it stops, and is not reloaded")
+        # one that was under way already may end first; then the one that was asked for follows
+        over = known.state != states.RELOADING and known.last_reload != before.supervisor.last_reload
+        if known.last_reload is not None and over:
+            return known.last_reload
+        if deadline is not None and time.monotonic() > deadline:
+            raise errors.ControlError(service.path, "it is not reloaded yet; it goes on, see buvar status")
+        time.sleep(PERIOD)
