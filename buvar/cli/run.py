@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
 import pathlib
+import signal
 import sys
 import traceback as tracebacks
 import typing as t
@@ -13,11 +17,17 @@ import click
 from buvar import errors, fork
 from buvar.cli import settings
 from buvar.components import Components
+from buvar.forking import handover
+from buvar.forking.worker import do_nothing
 from buvar.log import LogConfig
 
 if t.TYPE_CHECKING:
     import asyncio
     import collections.abc as c
+
+    #: what is called with the exit code of a process, by its pid
+    Children: t.TypeAlias = c.Mapping[int, c.Callable[[int], None]]
+    Watching: t.TypeAlias = c.Callable[[str, bool], contextlib.AbstractContextManager[Children]]
 
 
 @click.command("run")
@@ -31,6 +41,11 @@ if t.TYPE_CHECKING:
     "--bind", "sockets", multiple=True, metavar="URI", help="Listen here: tcp://127.0.0.1:8080, unix:///path, fd://3."
 )
 @click.option("--loop", type=click.Choice(["asyncio", "uvloop"]), help="The event loop.")
+@click.option("--reload", is_flag=True, help="Reload when files change, for development; needs buvar[cli].")
+@click.option("--reload-dir", "folders", multiple=True, metavar="DIR", help="Watch this folder too; implies --reload.")
+@click.option(
+    "--reload-include", "patterns", multiple=True, metavar="GLOB", help="Watch these files too, as in '*.html'."
+)
 @click.option("--traceback", is_flag=True, help="Show where in the code an error arose.")
 def command(
     plugins: tuple[str, ...],
@@ -39,6 +54,9 @@ def command(
     workers: int | None,
     sockets: tuple[str, ...],
     loop: str | None,
+    reload: bool,
+    folders: tuple[str, ...],
+    patterns: tuple[str, ...],
     traceback: bool,
 ) -> None:
     """Run a service made of PLUGINs, named package.module or package.module:function.
@@ -50,26 +68,44 @@ def command(
     try:
         source, found = settings.read(files, assignments)
         found = attrs.evolve(found, **{name: value for name, value in given.items() if value not in {None, ()}})
-        _serve(source, found, traceback)
+        watching = functools.partial(_watching, files, folders, patterns) if reload or folders or patterns else None
+        _serve(source, found, traceback, watching)
     except Exception as error:
+        fork.tell_supervisor(error)
         click.echo(_text(error, traceback), err=True)
         sys.exit(errors.exit_code(error))
 
 
-def _serve(source: t.Any, found: settings.Settings, traceback: bool) -> None:
+def _serve(source: t.Any, found: settings.Settings, traceback: bool, watching: Watching | None) -> None:
     if not found.plugins:
         raise errors.UsageError("no plugin to run; name one, or set plugins = […] in the table [buvar]")
     if not {"", here := str(pathlib.Path.cwd())} & set(sys.path):
         sys.path.insert(0, here)
-    LogConfig(tty=sys.stderr.isatty() if found.log.tty is None else found.log.tty, level=found.log.level).setup()
+    tty = sys.stderr.isatty() if found.log.tty is None else found.log.tty
+    LogConfig(tty=tty, level=found.log.level).setup()
     components = Components()
     components.add(source)
+    with watching(found.log.level, tty) if watching is not None else contextlib.nullcontext({}) as children:
+        _run(components, found, traceback, children, supervise=watching is not None)
+
+
+def _run(
+    components: Components, found: settings.Settings, traceback: bool, children: Children, *, supervise: bool
+) -> None:
     fork.stage(
         *found.plugins,
         components=components,
         forks=found.workers,
         sockets=found.sockets,
         backlog=found.backlog,
+        accept=found.accept,
+        limits=found.limits,
+        user=found.user,
+        group=found.group,
+        pid_file=found.pid_file,
+        control=found.control,
+        supervise=supervise,
+        children=children,
         preload=found.preload,
         loop_factory=_loop_factory(found.loop),
         start_timeout=found.timeouts.start,
@@ -79,6 +115,16 @@ def _serve(source: t.Any, found: settings.Settings, traceback: bool) -> None:
         tracebacks=traceback,
         exits=True,
     )
+
+
+def _watching(
+    files: tuple[str, ...], folders: tuple[str, ...], patterns: tuple[str, ...], level: str, tty: bool
+) -> contextlib.AbstractContextManager[Children]:
+    from buvar.cli import watch
+
+    trial = handover.look(os.environ) is not None
+    signal.signal(signal.SIGHUP, do_nothing)  # until the supervisor handles it
+    return watch.watching(files, folders, patterns, level=level, tty=tty, trial=trial)
 
 
 def _loop_factory(name: str) -> c.Callable[[], asyncio.AbstractEventLoop] | None:

@@ -8,6 +8,7 @@ import attrs
 
 from buvar import errors
 from buvar.config import ConfigSource
+from buvar.forking.health import Limits
 from buvar.log import level_number
 
 SECTION = "buvar"
@@ -48,7 +49,10 @@ class Settings:
     """What ``buvar run`` reads from ``[buvar]``.
 
     *workers*: how many processes, 0 for one for each usable CPU, 1 for no fork. *sockets*: the URIs to listen on.
-    *backlog*: how many connections may wait to be accepted. *preload*: modules to import before the fork.
+    *backlog*: how many connections may wait to be accepted. *accept*: do workers take them from one queue, or has each
+    slot its own? *limits*: which workers are given up, or replaced; see `buvar.fork.Limits`. *preload*: modules to
+    import before the fork. *user*, *group*: who workers become. *pid_file*: a file for the pid of the service.
+    *control*: the path of the control socket, or is there to be one where ``buvar status`` looks?
     *env_prefix*: what environment variables that override the configuration begin with.
     """
 
@@ -56,11 +60,17 @@ class Settings:
     workers: int = attrs.field(default=1, validator=attrs.validators.ge(0))
     sockets: list[str] = attrs.Factory(list)
     backlog: int = attrs.field(default=2048, validator=[attrs.validators.gt(0), attrs.validators.lt(2**31)])
+    accept: t.Literal["shared", "slots"] = "shared"
     loop: t.Literal["asyncio", "uvloop"] = "asyncio"
     preload: list[str] = attrs.Factory(list)
     env_prefix: str = ENV_PREFIX
+    user: str | None = None
+    group: str | None = None
+    pid_file: str | None = None
+    control: str | bool = True
     log: LogSettings = LogSettings()
     timeouts: Timeouts = Timeouts()
+    limits: Limits = attrs.Factory(Limits)
 
 
 def read(files: t.Sequence[str], assignments: t.Sequence[str]) -> tuple[ConfigSource, Settings]:
