@@ -16,9 +16,12 @@ from aiohttp import web
 from buvar import context, scopes
 
 if t.TYPE_CHECKING:
+    import asyncio
     import collections.abc as c
 
     from aiohttp.typedefs import Handler
+
+    from buvar.forking.board import Row
 
 #: what aiohttp raises itself when no route matches; handlers may raise it too
 _UNMATCHED: t.Final = frozenset({web.HTTPNotFound, web.HTTPMethodNotAllowed})
@@ -120,11 +123,57 @@ def _raise(error: web.HTTPException) -> Handler:
 
 
 class Server(web.Server):
-    """A server that makes such connections."""
+    """A server that makes such connections, and notes on the *row* of its worker how many are open."""
+
+    #: where siblings see it; None where there are none
+    row: Row | None = None
+
+    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._open: set[web.RequestHandler] = set()
+        #: how many connections were open at once, at most, since somebody set it back; and how many have been closed
+        self.peak = 0
+        self.lost = 0
 
     def __call__(self) -> Connection:
         """Make the protocol of a new connection."""
         return Connection(self, loop=self._loop, **self._kwargs)
+
+    def opened(self, connection: web.RequestHandler) -> None:
+        """Count *connection*: it is accepted. To count it once more does nothing."""
+        self._open.add(connection)
+        number = len(self._open)
+        self.peak = max(self.peak, number)
+        if self.row is not None:
+            self.row.connections = number
+
+    def closed(self, connection: web.RequestHandler) -> None:
+        """Do not count *connection* any more."""
+        self._open.discard(connection)
+        self.lost += 1
+        if self.row is not None:
+            self.row.connections = len(self._open)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Note a connection that is served from now on."""
+        if handler not in self._open:  # it was accepted by another server than ours
+            self.opened(handler)
+        super().connection_made(handler, transport)
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget a connection that is closed."""
+        self.closed(handler)
+        super().connection_lost(handler, exc)
+
+    def listens(self, more: int) -> None:
+        """Note that connections are accepted on so many sockets *more*."""
+        if self.row is not None:
+            self.row.accepting += more
+
+    def note_requests(self) -> None:
+        """Note how many requests there were so far."""
+        if self.row is not None:
+            self.row.requests = self.requests_count
 
 
 def serving(make: c.Callable[..., web.Server]) -> c.Callable[..., Server]:

@@ -31,6 +31,11 @@ def shared() -> list[fork.Socket]:
     return list({id(each): each for each in context.find(fork.Socket).values()}.values())
 
 
+def is_shared(sock: socket.socket) -> bool:
+    """Tell whether all workers accept from *sock*: not where it was made here, or each slot has one of its own."""
+    return any(sock is each for each in shared()) and not getattr(sock, "reuse_port", False)
+
+
 async def find(config: AioHttpConfig) -> list[socket.socket]:
     """Return the sockets that *config* asks for; those that are not shared are not bound yet.
 

@@ -12,8 +12,6 @@ Draining, nothing is dropped that a client was promised:
 from __future__ import annotations
 
 import asyncio
-import asyncio.selector_events
-import contextlib
 import socket
 import ssl
 import typing as t
@@ -24,10 +22,13 @@ from aiohttp import web
 
 from buvar import context, di, fork, plugin
 from buvar.forking import uri as uris
+from buvar.forking.board import Board, Row
 
-from . import listeners
+from . import connections, listeners
+from .acceptor import Site
 from .app import prepare_app
 from .config import AioHttpConfig
+from .fairness import Restraint
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -39,8 +40,6 @@ if t.TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-#: how many connections one worker accepts at a time before the others have their turn, where asyncio lets us choose
-ACCEPTS = 4
 #: seconds between two looks at the connections while they drain
 POLL = 0.01
 #: seconds in which all workers that are told to stop have closed their sockets
@@ -49,56 +48,6 @@ SIBLINGS = 0.05
 HANDSHAKE = 0.25
 #: seconds that handlers may take to obey their cancellation
 OBEY_TIMEOUT = 1.0
-
-
-class Site(web.SockSite):
-    """A listening socket of the server. To stop it loses no connection that has been made: see `adopting`."""
-
-    def __init__(self, runner: web.BaseRunner, sock: socket.socket, **kwargs: t.Any) -> None:
-        super().__init__(runner, sock, **kwargs)
-        #: the connections that were accepted by `stop`, on their way to be served
-        self.adopting: list[asyncio.Future[t.Any]] = []
-
-    async def stop(self) -> None:
-        """Accept what waits in the queue, then close the socket."""
-        if self._server is None:
-            return await super().stop()
-        loop = asyncio.get_running_loop()
-        if isinstance(loop, asyncio.selector_events.BaseSelectorEventLoop):
-            # a connection that was accepted, but has no transport yet, would be lost
-            loop.remove_reader(self._sock)
-            await _turns()
-        waiting = list(_accepted(self._sock))
-        await super().stop()
-        self.adopting = [self._adopt(loop, each) for each in waiting]
-        return None
-
-    def _adopt(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> asyncio.Future[t.Any]:
-        factory = self._runner.server
-        assert factory is not None, "the runner is set up before its sites, and cleaned up after them"
-        adopting = loop.connect_accepted_socket(factory, connection, ssl=self._ssl_context)
-        future = asyncio.ensure_future(adopting)
-        future.add_done_callback(_forget)
-        return future
-
-
-async def _turns() -> None:
-    """Let what was accepted just now become a connection that the runner knows."""
-    for _ in range(2):
-        await asyncio.sleep(0)
-
-
-def _accepted(sock: socket.socket) -> c.Iterator[socket.socket]:
-    with contextlib.suppress(OSError):  # BlockingIOError: the queue is empty
-        while True:
-            connection, _ = sock.accept()
-            connection.setblocking(False)
-            yield connection
-
-
-def _forget(adopting: asyncio.Future[t.Any]) -> None:
-    if not adopting.cancelled():
-        adopting.exception()  # a client that left again is no news
 
 
 class Runner(web.AppRunner):
@@ -166,6 +115,7 @@ class Server:
     config: AioHttpConfig
     runner: Runner
     cancel: asyncio.Event
+    _sites: list[Site] = attrs.field(factory=list, init=False)
 
     async def run(self, hold: Hold) -> None:
         """Serve, then drain. *hold* is released when the server listens on all of its sockets.
@@ -176,21 +126,29 @@ class Server:
         async with listeners.bound(self.config) as sockets:
             try:
                 await self.runner.setup()
+                restraint = self._meet_siblings()
                 for sock in sockets:
-                    await self._listen(sock, tls)
+                    await self._listen(sock, tls, restraint if listeners.is_shared(sock) else None)
                 hold.release()
                 await self.cancel.wait()
                 await self._drain()
             finally:
                 await self._close()
 
-    async def _listen(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
-        backlog = self.config.backlog
-        if isinstance(sock, fork.Socket):
-            # asyncio accepts that often in a row, the queue is as it was bound; uvloop sets the queue again
-            by_asyncio = isinstance(asyncio.get_running_loop(), asyncio.selector_events.BaseSelectorEventLoop)
-            backlog = ACCEPTS if by_asyncio else sock.backlog
-        await Site(self.runner, sock, ssl_context=tls, backlog=backlog).start()
+    def _meet_siblings(self) -> Restraint | None:
+        """Let the siblings know what this worker has to do; return what makes it leave connections to them."""
+        row, everybody = context.get(Row, default=None), context.get(Board, default=None)
+        server = self.runner.server
+        if row is None or everybody is None or not isinstance(server, connections.Server):
+            return None
+        server.row = row
+        row.on_beat(server.note_requests)
+        return Restraint(server, row, everybody)
+
+    async def _listen(self, sock: socket.socket, tls: ssl.SSLContext | None, restraint: Restraint | None) -> None:
+        site = Site(self.runner, sock, restraint=restraint, ssl_context=tls, backlog=self.config.backlog)
+        await site.start()
+        self._sites.append(site)
         address = uris.of_address(sock.family, sock.getsockname())
         log.info("http server listens", address=str(address), tls=tls is not None)
 
@@ -201,11 +159,8 @@ class Server:
         began = loop.time()
         # who is told that the connection ends makes a new one at once; a socket that just closes would reset that
         pause = SIBLINGS if self._has_siblings() else 0.0
-        sites = t.cast("set[Site]", self.runner.sites)
-        for site in sites:
-            await site.stop()
+        await self._stop_accepting()
         announce = _announcer(server)
-        await self._await_accepted(sites)
         telling: asyncio.Task[None] | None = None
         try:
             while server.connections:
@@ -223,13 +178,17 @@ class Server:
             if telling is not None:
                 telling.cancel()
 
-    async def _await_accepted(self, sites: set[Site]) -> None:
-        """Wait until what was accepted last is among the connections."""
-        await _turns()
-        if adopting := [each for site in sites for each in site.adopting]:
-            await asyncio.wait(adopting, timeout=HANDSHAKE)
-        if self.config.ssl is not None or self.config.ssl_context is not None:
-            await asyncio.sleep(HANDSHAKE)
+    async def _stop_accepting(self) -> None:
+        """Accept what waits in the queues, close the sockets, and wait until all that is among the connections."""
+        for site in self.runner.sites:
+            await site.stop()
+        for site in self._sites:
+            await site.acceptor.adopted(HANDSHAKE)
+
+    def _is_orphaned(self) -> bool:
+        """Tell whether the supervisor is gone: who is idle then is not waited for, whoever comes next binds soon."""
+        who = context.get(fork.Fork, default=None)
+        return who is not None and who.orphaned
 
     def _has_siblings(self) -> bool:
         who = context.get(fork.Fork, default=None)
@@ -238,7 +197,7 @@ class Server:
     def _is_over(self, waited: float) -> bool:
         """Tell whether no connection is idle; when lingering is over, none is any more."""
         idle = [each for each in self.runner.connections if _is_idle(each)]
-        if waited < self.config.linger:
+        if waited < self.config.linger and not self._is_orphaned():
             return not idle
         for each in idle:
             each.force_close()
@@ -248,6 +207,8 @@ class Server:
         """Cancel what is still going on, and clean up."""
         for site in self.runner.sites:
             await site.stop()
+        for each in self._sites:
+            each.acceptor.abandon()
         await self._cancel_requests()
         await self.runner.cleanup()
         log.info("http server stopped")
