@@ -130,11 +130,7 @@ class Table:
     def __str__(self) -> str:
         others = list(dict.fromkeys(name for row in self.rows for name in row.samples if name not in {HAND, OURS}))
         head = ["case", HAND, OURS, "min-max", "target", *others]
-        lines = [head, *(row.cells(others) for row in self.rows)]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-        lines.insert(1, ["-" * width for width in widths])
-        body = ("| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines)
-        return "\n".join((f"### {self.title}", "", *body))
+        return rounds.table(self.title, [tuple(head), *(tuple(row.cells(others)) for row in self.rows)])
 
 
 def run(*, quick: bool, with_peers: bool) -> Table:

@@ -17,8 +17,7 @@ PRELOAD = "preload"
 
 def run(*, quick: bool, with_peers: bool) -> rounds.Table:
     """Measure 2 and 8 workers; ours as it comes, and with aiohttp preloaded, as gunicorn does by its worker class."""
-    preloaded = servers.buvar("--set", 'buvar.preload=["buvar_aiohttp.server"]')
-    found = {PRELOAD: preloaded, **servers.all_of(*(servers.PEERS if with_peers else ()))}
+    found = {PRELOAD: servers.preloaded(), **servers.all_of(*(servers.PEERS if with_peers else ()))}
     rows = []
     for workers in (2, 8):
         samplers = {name: functools.partial(pss, server, workers) for name, server in found.items()}

@@ -27,7 +27,7 @@ BODY = b"Hello, world"
 PATIENCE = 20.0
 
 
-#: what runs in our interpreter, by name; *gunicorn* and *uvicorn* with uvloop and without an access log, as ours is
+#: what runs in our interpreter, by name; the peers with uvloop and without an access log, as ours is
 COMMANDS: t.Final = {
     "bare aiohttp": ("bare.py", "{port}", "{workers}"),
     "gunicorn": (
@@ -38,7 +38,13 @@ COMMANDS: t.Final = {
         "-m", "uvicorn", "asgi:app", "--workers", "{workers}", "--port", "{port}", "--loop", "uvloop",
         "--http", "httptools", "--no-access-log",
     ),
+    "granian": (
+        "-m", "granian", "asgi:app", "--interface", "asgi", "--workers", "{workers}", "--port", "{port}",
+        "--loop", "uvloop", "--respawn-failed-workers",
+    ),
 }  # fmt: skip
+#: those of them that are modules, which may be missing
+MODULES: t.Final = ("gunicorn", "uvicorn", "granian")
 PEERS: t.Final = (*COMMANDS, "upstream buvar")
 
 
@@ -86,6 +92,25 @@ class Running:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
 
+    def workers(self) -> set[int]:
+        """Return the pids of its workers: all of its processes but the first, and Python's helper for semaphores."""
+        found = set()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for each in psutil.Process(self.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if is_alive(each.pid) and "resource_tracker" not in " ".join(each.cmdline()):
+                        found.add(each.pid)
+        return found
+
+    def left(self) -> list[int]:
+        """Return the pids of all of its processes that still run, also of those whose parent is gone."""
+        return [pid for pid in psutil.pids() if session_of(pid) == self.pid and is_alive(pid)]
+
+    def kill(self) -> None:
+        """Kill what is left of it: for what would take its time to stop."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
 
 def buvar(*options: str) -> Server:
     """Return ours, with *options* for ``buvar run``."""
@@ -93,12 +118,17 @@ def buvar(*options: str) -> Server:
     return Server("buvar", (sys.executable, *command, "--loop", "uvloop", *options), ours=True)
 
 
+def preloaded() -> Server:
+    """Return ours with aiohttp imported before the fork, as gunicorn does by its worker class."""
+    return buvar("--set", 'buvar.preload=["buvar_aiohttp.server"]')
+
+
 def all_of(*names: str) -> dict[str, Server]:
     """Return ours, and those of the peers named that can be run here."""
     found = {"buvar": buvar()}
-    modules = peers.installed(*{"gunicorn", "uvicorn"}.intersection(names))
+    modules = peers.installed(*set(MODULES).intersection(names))
     for name in names:
-        if name in COMMANDS and (name not in {"gunicorn", "uvicorn"} or name in modules):
+        if name in COMMANDS and (name not in MODULES or name in modules):
             found[name] = Server(name, (sys.executable, *COMMANDS[name]))
     if "upstream buvar" in names and (upstream := peers.upstream()):
         found["upstream buvar"] = Server("upstream buvar", (upstream, "upstream.py", "{port}", "{workers}"))
@@ -144,6 +174,21 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs: one that is dead, but that nobody has reaped, does not."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def tree(pid: int) -> list[int]:

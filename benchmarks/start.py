@@ -15,6 +15,7 @@ IMPORTS = {
     "aiohttp.web": "import aiohttp.web",
     "gunicorn": "import gunicorn.app.base",
     "uvicorn": "import uvicorn",
+    "granian": "import granian",
 }
 
 
@@ -28,7 +29,7 @@ def run(*, quick: bool, with_peers: bool) -> rounds.Table:
 def imports(with_peers: bool) -> dict[str, rounds.Sampler]:
     found: dict[str, rounds.Sampler] = {"buvar": functools.partial(milliseconds, "import buvar", ours=True)}
     if with_peers:
-        missing = {"gunicorn", "uvicorn"} - set(peers.installed("gunicorn", "uvicorn"))
+        missing = set(servers.MODULES) - set(peers.installed(*servers.MODULES))
         codes = {name: code for name, code in IMPORTS.items() if name not in missing}
         found |= {name: functools.partial(milliseconds, code) for name, code in codes.items()}
         if upstream := peers.upstream():

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import application
 from aiohttp import web
 
 from buvar import context, plugin
 
 
-async def hello(request: web.Request) -> web.Response:
-    return web.Response(text="Hello, world")
-
-
 async def prepare(load: plugin.Loader):  # upstream takes a "-> None" for a component that is asked for
     await load("buvar_aiohttp")
-    context.get(web.Application).router.add_get("/", hello)
+    application.add_routes(context.get(web.Application))
