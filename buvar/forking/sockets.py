@@ -60,10 +60,12 @@ class Socket(socket.socket):
         self = cls.__new__(cls)
         self.uri = uris.parse(uri)
         self.backlog = backlog
-        self.reuse_port = False
         self._file = file
         self._bound = True
         self._take_over(fd)
+        # as it was bound, so it stays
+        tcp = self.uri.scheme == "tcp"
+        self.reuse_port = tcp and bool(self.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
         return self
 
     @property
@@ -257,10 +259,7 @@ class Sockets(dict[str, Socket]):
         return made
 
     def _inherit(self, told: Listener) -> Socket:
-        made = Socket.inherited(told.uri, told.fd, self._backlog, told.file)
-        # as it was bound, so it stays
-        made.reuse_port = made.uri.scheme == "tcp" and bool(made.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
-        return made
+        return Socket.inherited(told.uri, told.fd, self._backlog, told.file)
 
     @contextlib.contextmanager
     def bind(self) -> c.Iterator[Sockets]:

@@ -250,3 +250,24 @@ def test_brief_connections_are_not_left_to_others(rows, restraint):
     assert restraint.patience() == 0
     row.connections = 20
     assert restraint.patience() > 0
+
+
+RESTRAINED = """
+async def tell(load: plugin.Loader, ready: plugin.Ready):
+    await load(http)
+    async def look():
+        await ready.wait()
+        (site,) = context.get(web.AppRunner).sites
+        log.structlog.get_logger().info("looked", restrained=site.acceptor.restraint is not None)
+    yield look()
+"""
+
+
+@pytest.mark.parametrize(("accept", "restrained"), [("shared", True), ("slots", False)])
+def test_nothing_is_left_to_who_cannot_take_it(run_http, accept, restrained):
+    """A queue of its own is served by its worker alone, at once: in every generation."""
+    service = run_http(f"{RESTRAINED}run(tell, forks=2, accept='{accept}', {TCP})")
+    assert [each["restrained"] for each in service.await_event("looked", 2)] == 2 * [restrained]
+    service.kill(signal.SIGHUP)
+    assert [each["restrained"] for each in service.await_event("looked", 4)] == 4 * [restrained]
+    assert service.stop() == 0
