@@ -113,9 +113,8 @@ class Service:
 
     def workers(self):
         """Return the pids of the workers that are ready and live, by slot."""
-        gone = {
-            each["worker"] for event in ("worker died, replacing it", "worker stopped") for each in self.events(event)
-        }
+        ends = ("worker died, replacing it", "worker stopped", "worker failed while stopping", "worker finished")
+        gone = {each["worker"] for each in self.events_of(*ends)}
         return {e["slot"]: e["worker"] for e in self.events("worker ready") if e["worker"] not in gone}
 
     def kill(self, signum):
@@ -154,6 +153,18 @@ class Service:
         """Return the pids of the fork servers that there were, but of those that have become workers."""
         workers = {each["worker"] for each in self.events("worker forked")}
         return {each["process"] for each in self.events("fork server started")} - workers
+
+    def crew(self):
+        """Return the pids of all workers that still run, those that drain and those that boot included."""
+        return {each.pid for each in self.left()} - self.fork_servers()
+
+    def await_crew(self, number=None):
+        """Wait until those that are ready are all workers that there are, so many; return their pids by slot."""
+        deadline = time.monotonic() + PATIENCE
+        while (crew := self.crew()) != set((ready := self.workers()).values()) or number not in {None, len(ready)}:
+            assert time.monotonic() < deadline, f"{crew}, ready are {ready}\n{self.log}"
+            time.sleep(0.02)
+        return ready
 
     def await_nobody_left(self):
         """Wait until no process of the session runs any more."""

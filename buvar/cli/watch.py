@@ -25,7 +25,7 @@ import click
 import structlog
 
 from buvar import errors
-from buvar.forking import worker
+from buvar.forking import obituary, worker
 from buvar.log import LogConfig
 
 if t.TYPE_CHECKING:
@@ -71,8 +71,8 @@ class Watcher:
 
     def died(self, code: int) -> None:
         """Log that it was reaped, with what `os.waitstatus_to_exitcode` returned, though nobody had stopped it."""
-        ending = {"signal": signal.Signals(-code).name} if code < 0 else {"exit": code}
-        log.error("watcher died, changed files are not noticed; send HUP to reload", watcher=self.pid, **ending)
+        message = "watcher died, changed files are not noticed; send HUP to reload"
+        log.error(message, watcher=self.pid, **obituary.ending(code))
 
     def close(self) -> None:
         """End it and wait for that, which takes no time; nothing happens when it is gone."""

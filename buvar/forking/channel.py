@@ -32,11 +32,11 @@ FAILED: t.Final = "failed"
 class Channel:
     """One end of a channel."""
 
-    def __init__(self, sock: socket.socket, unread: bytes = b"") -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         sock.setblocking(False)
         #: what has come of a line that is not complete yet
-        self.unread = unread
+        self.unread = b""
         #: the other side is gone, or has closed its end
         self.closed = False
         #: lines that are no messages

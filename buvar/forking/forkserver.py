@@ -21,7 +21,6 @@ starts another one for the next.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import selectors
 import signal
@@ -80,7 +79,7 @@ class ForkServer:
     """A fork server as the supervisor sees it; *born* is of `time.monotonic`, in seconds.
 
     It has no *plan* before it is able to fork. *listeners* are the sockets that it has bound. It is *spent* when it has
-    become a worker itself.
+    become a worker itself, or was reaped: its pid is not its own any more.
     """
 
     pid: int
@@ -124,7 +123,7 @@ class ForkServer:
         return listeners
 
     def kill(self) -> None:
-        """Kill it, if it has not become a worker: what it was asked for and has not done is off."""
+        """Kill it, if it is not spent: what it was asked for and has not done is off."""
         if not self.spent:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
@@ -146,9 +145,8 @@ def _owned(listener: Listener) -> Listener:
 
 def adopt_orphans() -> None:
     """Make this process the parent of all orphans among its descendants. Raises OSError where that cannot be."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if SUBREAPER and libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "cannot become a subreaper")
+    if SUBREAPER:
+        workers.prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 # -- in the fork server
@@ -206,7 +204,7 @@ def _fork_twice(main: c.Callable[[], t.NoReturn], request: Request) -> None:
             _fork_once(main, request)
         os.waitpid(between, 0)
     except OSError as error:
-        _tell(request, error)
+        _fail(request.channel, error)
     finally:
         for fd in request.fds:
             os.close(fd)
@@ -217,21 +215,28 @@ def _fork_once(main: c.Callable[[], t.NoReturn], request: Request) -> t.NoReturn
     try:
         me = os.getpid()
         if pid := os.fork():
-            with socket.socket(fileno=os.dup(request.channel)) as sock:
-                Report(Channel(sock)).born(pid)
+            with _speaking(request.channel) as channel:
+                Report(channel).born(pid)
         else:
             while os.getppid() == me:
                 time.sleep(ADOPTION)
             main()
     except OSError as error:
-        _tell(request, error)
+        _fail(request.channel, error)
     finally:
         os._exit(0)
 
 
-def _tell(request: Request, error: OSError) -> None:
-    with socket.socket(fileno=os.dup(request.channel)) as sock:
-        Report(Channel(sock)).failed(error)
+@contextlib.contextmanager
+def _speaking(fd: int) -> c.Iterator[Channel]:
+    """Have a channel for the time of a block; *fd* stays open."""
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        yield Channel(sock)
+
+
+def _fail(fd: int, error: BaseException) -> None:
+    with _speaking(fd) as channel:
+        Report(channel).failed(error)
 
 
 def _become_worker(
@@ -257,12 +262,11 @@ def telling(handover: Handover | None) -> c.Iterator[None]:
 
 def fail(handover: Handover, error: BaseException) -> None:
     """Say why the command cannot come as far as to fork."""
-    with socket.socket(fileno=os.dup(handover.channel)) as sock:
-        Report(Channel(sock)).failed(error)
+    _fail(handover.channel, error)
 
 
 def tell_plan(handover: Handover, plan: Plan, bound: c.Sequence[Listener]) -> None:
     """Say what the generation is to be; the sockets that were *bound* go to the supervisor."""
     told = [(each.uri, each.file) for each in bound]
-    with socket.socket(fileno=os.dup(handover.channel)) as sock:
-        Channel(sock).send(patience=PATIENCE, fds=[each.fd for each in bound], plan=attrs.asdict(plan), listeners=told)
+    with _speaking(handover.channel) as channel:
+        channel.send(patience=PATIENCE, fds=[each.fd for each in bound], plan=attrs.asdict(plan), listeners=told)

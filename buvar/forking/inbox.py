@@ -22,9 +22,6 @@ class Inbox:
         self._signums = signums
         self._came: dict[int, None] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._came)
-
     def take(self) -> list[int]:
         """Take the signals out, in the order in which they came first."""
         came, self._came = self._came, {}
@@ -47,7 +44,7 @@ class Inbox:
             selector.register(inside, selectors.EVENT_READ, lambda: inside.recv(4096))
             with handling(dict.fromkeys(self._signums, self._note)):
                 former_fd = signal.set_wakeup_fd(outside.fileno(), warn_on_full_buffer=False)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signums)  # they may have waited for this
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signums)  # who has started this may have blocked them
                 try:
                     yield inside, outside
                 finally:

@@ -23,13 +23,13 @@ from buvar.forking.board import State
 from buvar.forking.crew import Crew
 from buvar.forking.handover import Command
 from buvar.forking.slot import Slot
+from buvar.forking.sockets import announce
 from buvar.forking.status import LastReload
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
     from buvar.forking.forkserver import ForkServer, Plan
-    from buvar.forking.health import Limits
     from buvar.forking.sockets import Socket
     from buvar.forking.worker import Worker
 
@@ -78,9 +78,9 @@ class Reload:
         self._asked = True
         self._place.not_before = 0.0
 
-    def step(self, limits: Limits) -> None:
+    def step(self) -> None:
         """Do what is to be done next."""
-        now = time.monotonic()
+        now, limits = time.monotonic(), self._crew.options.limits
         if self._server is None:
             self._settle()
             self._spare()
@@ -212,8 +212,7 @@ class Reload:
     def _commit(self, server: ForkServer, canary: Worker) -> None:
         assert server.plan is not None, "it has forked the canary"
         plan, former = server.plan, self._crew.server
-        for uri in self._sockets.keys() - self._crew.sockets.keys():
-            log.info("listening", socket=uri, address=str(self._sockets[uri].address))
+        announce({uri: each for uri, each in self._sockets.items() if uri not in self._crew.sockets})
         log.info("the new generation serves", canary=canary.pid, generation=canary.generation)
         self._crew.sockets.succeed(self._sockets, backlog=plan.backlog, accept=plan.accept)
         self._server, self._sockets, self.canary = None, {}, None

@@ -15,7 +15,6 @@ import threading
 import typing as t
 
 import attrs
-import structlog
 
 from buvar import errors, names
 from buvar.components import Components
@@ -41,8 +40,6 @@ if t.TYPE_CHECKING:
     from buvar.forking.worker import Post, Report
     from buvar.staging.loader import PluginRef
     from buvar.staging.signals import Signals
-
-log = structlog.get_logger("buvar.fork")
 
 
 @attrs.frozen(kw_only=True)
@@ -101,7 +98,7 @@ class Service:
     def run_alone(self, loop: asyncio.AbstractEventLoop | None, pid_file: t.Any, *, exits: bool) -> list[t.Any]:
         """Run the stage in this process, and return its results."""
         with leaving(), _pid_file(pid_file), self.bound() as bound:
-            _log(bound)
+            listening.announce(bound)
             notifier = notify.Notifier.from_environ(os.environ)
             notify.hide(os.environ)
             self.become_user()
@@ -115,7 +112,7 @@ class Service:
     def supervise(self, options: supervisor.Options, pid_file: t.Any, control: t.Any) -> None:
         """Fork the workers and supervise them. Raises SystemExit if not all ended well."""
         with leaving(), _pid_file(pid_file), self.bound() as bound:
-            _log(bound)
+            listening.announce(bound)
             notifier = notify.Notifier.from_environ(os.environ)
             host = Host(notifier, control_socket(control, os.environ))
             with contextlib.closing(host):
@@ -201,11 +198,6 @@ def _leave(*_: object) -> None:
 
 def _pid_file(path: str | os.PathLike[str] | None) -> contextlib.AbstractContextManager[object]:
     return contextlib.nullcontext() if path is None else PidFile(path)
-
-
-def _log(bound: c.Mapping[str, Socket]) -> None:
-    for uri, each in bound.items():
-        log.info("listening", socket=uri, address=str(each.address))
 
 
 @contextlib.contextmanager

@@ -15,12 +15,15 @@ import stat
 import typing as t
 
 import attrs
+import structlog
 
 from buvar.errors import SocketError
 from buvar.forking import uri as uris
 
 if t.TYPE_CHECKING:
     import collections.abc as c
+
+log = structlog.get_logger("buvar.fork")
 
 #: the first file descriptor that a service manager passes, by the convention of ``sd_listen_fds(3)``
 LISTEN_FDS_START = 3
@@ -338,6 +341,12 @@ class Sockets(dict[str, Socket]):
         """Close all sockets and remove their files."""
         for each in (*self.values(), *self._others.values()):
             each.remove()
+
+
+def announce(sockets: c.Mapping[str, Socket]) -> None:
+    """Log where a service listens."""
+    for uri, each in sockets.items():
+        log.info("listening", socket=uri, address=str(each.address))
 
 
 def listeners(sockets: c.Mapping[str, Socket]) -> list[Listener]:

@@ -81,7 +81,7 @@ class Supervisor:
     ) -> None:
         self.number = number
         self.exit_code = 0
-        self.options = options = options or Options()
+        options = options or Options()
         self.stopping = False
         self.sockets = Sockets() if sockets is None else sockets
         self.crew = Crew(target, self.sockets, options, self._listen_to)
@@ -134,7 +134,7 @@ class Supervisor:
             self._fill()
             self._retire()
             self.leadership.appoint(self._is_fresh)
-            self.reload.step(self.options.limits)
+            self.reload.step()
         self.host.look(time.monotonic(), self.state, self.number)
         return len(self.crew) > 0 or not (self.stopping or all(slot.done for slot in self.slots))
 
@@ -225,7 +225,7 @@ class Supervisor:
             self._terminate(worker)
 
     def _terminate(self, worker: Worker) -> None:
-        worker.terminate(time.monotonic() + self.options.shutdown_timeout)
+        worker.terminate(time.monotonic() + self.crew.options.shutdown_timeout)
 
     def _kill_all(self) -> None:
         for worker in self.crew:
@@ -250,7 +250,7 @@ class Supervisor:
 
     def _begin(self, plan: Plan) -> None:
         """Have the workers of a new generation, which follow a *plan* of their own."""
-        self.options = self.crew.options = self.options.follow(plan)
+        self.crew.options = self.crew.options.follow(plan)
         for slot in range(plan.workers, self.number):
             self.sockets.remove_slot(slot)
         self.number = plan.workers
@@ -328,7 +328,6 @@ class Supervisor:
                 self._on_exit(worker, EXIT_FAILED if worker.lives else 0)
 
     def _on_ready(self, worker: Worker) -> None:
-        worker.was_ready = True
         if worker.generation == self.crew.generation:
             self._ever_ready = True
         worker.ready_at = time.monotonic()
@@ -350,13 +349,13 @@ class Supervisor:
                 elif pid in self._children:
                     self._children.pop(pid)(code)
                 else:
-                    self.reload.on_exit(pid, code, tracebacks=self.options.tracebacks)
+                    self.reload.on_exit(pid, code, tracebacks=self.crew.options.tracebacks)
 
     def _on_exit(self, worker: Worker, code: int) -> None:
         self.leadership.end(worker, failed=code not in PEACEFUL)
         self.crew.bury(worker)
         who = obituary.epitaph(worker, code)
-        words = obituary.last_words(worker, tracebacks=self.options.tracebacks)
+        words = obituary.last_words(worker, tracebacks=self.crew.options.tracebacks)
         if self.stopping:
             self._on_stopped(worker, code, {**who, **words})
         elif self.reload.has_lost(worker, who, words):

@@ -67,7 +67,6 @@ class Worker:
     channel: Channel
     limits: Limits = attrs.Factory(Limits)
     state: State = State.BOOTING
-    was_ready: bool = False
     ended: bool = False
     led: bool = False
     born: float = attrs.field(factory=time.monotonic)
@@ -77,6 +76,11 @@ class Worker:
     tired: str | None = None
     pace: float = attrs.field(factory=random.random)
     words: dict[str, str] = attrs.field(factory=dict)
+
+    @property
+    def was_ready(self) -> bool:
+        """Whether it is ready, or was."""
+        return self.ready_at is not None
 
     @property
     def lives(self) -> bool:
@@ -231,9 +235,18 @@ def die_with(parent: int, signum: int = signal.SIGTERM) -> None:
     A change of the user takes that back: say it again then.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signum, 0, 0, 0)
+        with contextlib.suppress(OSError):  # a sandbox may refuse it; the end of the channel tells, too
+            prctl(PR_SET_PDEATHSIG, signum)
     if os.getppid() != parent:  # it died before the signal was asked for
         os._exit(EXIT_FAILED)
+
+
+def prctl(option: int, value: int) -> None:
+    """Set an option of this process, by ``prctl(2)``, which Linux has. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, value, 0, 0, 0):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def flush() -> None:

@@ -167,4 +167,4 @@ def is_whole(service):
     done, begun = service.events("reloaded"), service.events("reloading")
     if not done or done[-1]["timestamp"] < begun[-1]["timestamp"]:
         return False
-    return len({each.pid for each in service.left()} - service.fork_servers()) == 3
+    return len(service.crew()) == 3

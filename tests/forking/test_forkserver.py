@@ -34,18 +34,10 @@ def reloaded(run_service):
         service.ready()
         service.kill(signal.SIGHUP)
         service.await_event("reloaded", generation=2)
-        await_number(service, 2)
+        service.await_crew(2)
         return service
 
     return start
-
-
-def await_number(service, number):
-    """Wait until there are that many workers, those that drain counted."""
-    deadline = time.monotonic() + PATIENCE
-    while len({each.pid for each in service.left()} - service.fork_servers()) != number:
-        assert time.monotonic() < deadline, service.log
-        time.sleep(0.02)
 
 
 def server(service):
@@ -116,7 +108,7 @@ def test_its_death_is_made_up_for(reloaded, run_service):
     assert service.await_event("fork server died, reloading")["signal"] == "SIGKILL"
     assert run_service.ask(service.address)[0] in pids
     service.await_event("reloaded", generation=3)
-    await_number(service, 2)
+    service.await_crew(2)
     os.kill(service.workers()[0], signal.SIGKILL)
     service.await_event("worker ready", 7)
     assert service.stop() == 0
@@ -134,7 +126,7 @@ def test_without_one_the_service_tries_again_until_the_code_is_good(reloaded, ru
     assert run_service.ask(service.address)[0] == service.workers()[1]
     path.write_text(source)
     service.await_event("reloaded", generation=3)
-    await_number(service, 2)
+    service.await_crew(2)
     assert service.stop() == 0
 
 
@@ -147,7 +139,7 @@ def test_one_that_does_nothing_is_killed(reloaded, run_service):
     assert service.await_event("worker died, replacing it", 2)[1]["reason"] == "it was not forked"
     service.await_event("fork server died, reloading")
     service.await_event("reloaded", generation=3)
-    await_number(service, 2)
+    service.await_crew(2)
     assert run_service.ask(service.address)[0] in service.workers().values()
     assert service.stop() == 0
 
@@ -199,7 +191,7 @@ def test_what_hangs_in_a_fork_is_given_up(reloaded, tmp_path, depth):
     assert bool(hangs["worker"]) == (depth == 2)
     (tmp_path / "hang").unlink()
     service.await_event("worker ready", 5)
-    await_number(service, 2)
+    service.await_crew(2)
     assert service.stop() == 0
     service.await_nobody_left()
 
@@ -221,7 +213,7 @@ def test_without_a_subreaper_each_becomes_a_worker_itself(reloaded, run_service,
     service.kill(signal.SIGHUP)
     service.await_event("told", 2, text="brand-new")
     service.await_event("reloaded", generation=3)
-    await_number(service, 2)
+    service.await_crew(2)
     assert run_service.ask(service.address)[0] in service.workers().values()
     assert service.stop() == 0
     assert service.left() == []

@@ -41,16 +41,7 @@ def reload(service, *, generation=2):
     """Send HUP and wait until the new generation is alone; return its workers by slot."""
     service.kill(signal.SIGHUP)
     service.await_event("reloaded", generation=generation)
-    return await_alone(service)
-
-
-def await_alone(service):
-    """Wait until those that drain are gone; return the workers by slot."""
-    deadline = time.monotonic() + 20
-    while {each.pid for each in service.left()} - service.fork_servers() != set(service.workers().values()):
-        assert time.monotonic() < deadline, service.log
-        time.sleep(0.02)
-    return service.workers()
+    return service.await_crew()
 
 
 def test_a_reload_reads_the_code_of_the_main_script(run_service, tmp_path):
@@ -112,7 +103,7 @@ def test_connections_and_work_in_flight_survive(run_service):
         service.kill(signal.SIGHUP)
         assert int(file.readline().split()[0]) in old
     service.await_event("reloaded")
-    await_alone(service)
+    service.await_crew()
     assert run_service.ask(service.address)[0] in set(service.workers().values())
     assert service.stop() == 0
 
@@ -310,7 +301,7 @@ def test_workers_that_die_in_a_reload_are_replaced(run_service):
                 aborted += 1
                 service.kill(signal.SIGHUP)
             time.sleep(0.02)
-        assert run_service.ask(service.address)[0] in await_alone(service).values()
+        assert run_service.ask(service.address)[0] in service.await_crew().values()
     assert service.stop() == 0
 
 
@@ -346,7 +337,7 @@ fork.stage(serve, forks=2, sockets=["tcp://127.0.0.1:0"], signals=Handlers)
     service.await_event("fork server started")
     service.kill(signal.SIGHUP)
     service.await_event("reloaded")
-    await_alone(service)
+    service.await_crew()
     service.kill(signal.SIGHUP)
     service.await_event("handled", 2)
     assert len(service.events("reloading")) == 1
@@ -405,10 +396,7 @@ def test_the_number_of_workers_may_change(run_service, tmp_path):
     assert set(reload(service)) == {0, 1, 2}
     edit(tmp_path / "service0.py", "forks = 3 ", "forks = 2   ")
     reload(service, generation=3)
-    deadline = time.monotonic() + 20
-    while len({each.pid for each in service.left()} - service.fork_servers()) > 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert set(service.await_crew(2)) == {0, 1}
     assert service.stop() == 0
 
 

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 import psutil
 import pytest
@@ -161,7 +160,7 @@ def test_workers_become_the_user_and_the_supervisor_does_not(run_service, folder
         if not service.events("reloading"):
             service.kill(signal.SIGHUP)
             service.await_event("reloaded")
-            _await_number(service, 2)
+            service.await_crew(2)
             pids = service.workers()
     service.kill(signal.SIGKILL)
     service.wait()
@@ -251,14 +250,6 @@ def test_workers_come_and_go_by_signals(run_service):
 # -- slots
 
 
-def _await_number(service, number):
-    """Wait until there are that many workers, those that drain counted."""
-    deadline = time.monotonic() + 20
-    while len({each.pid for each in service.left()} - service.fork_servers()) != number:
-        assert time.monotonic() < deadline, service.log
-        time.sleep(0.02)
-
-
 SLOTS = "fork.stage(serve, forks=2, accept='slots', sockets=['tcp://127.0.0.1:0'])\n"
 
 
@@ -272,14 +263,14 @@ def test_each_slot_has_a_queue_of_its_own(run_service):
     assert {run_service.ask(service.address)[0] for _ in range(60)} == set(service.workers().values())
     service.kill(signal.SIGHUP)
     service.await_event("reloaded")
-    _await_number(service, 2)
+    service.await_crew(2)
     assert {run_service.ask(service.address)[0] for _ in range(60)} == set(service.workers().values())
     service.kill(signal.SIGTTIN)
     service.await_event("worker ready", 6)
     assert len({run_service.ask(service.address)[0] for _ in range(100)}) == 3
     service.kill(signal.SIGTTOU)
     service.await_event("changing the number of workers", workers=2)
-    _await_number(service, 2)
+    service.await_crew(2)
     assert {run_service.ask(service.address)[0] for _ in range(60)} == set(service.workers().values()) - {
         each["worker"] for each in service.events("worker stopped")
     }
@@ -349,6 +340,6 @@ def test_a_worker_killed_while_it_drains_is_told(run_service):
         os.kill(pid, signal.SIGKILL)
         assert service.await_event("worker failed while stopping", worker=pid)["signal"] == "SIGKILL"
     service.await_event("reloaded")
-    _await_number(service, 2)
+    service.await_crew(2)
     assert run_service.ask(service.address)[0] in service.workers().values()
     assert service.stop() == 0

@@ -315,6 +315,16 @@ fork.stage(serve, slow, forks=3, sockets=["tcp://127.0.0.1:0"])
         assert (service.wait(), service.plain, service.left()) == (0, [], []), service.log
 
 
+def test_a_signal_that_was_blocked_before_is_heard(run_service):
+    """Who has started the service may have blocked TERM, which programs inherit; it stops all the same."""
+    service = run_service("""
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+fork.stage(serve, forks=2, sockets=["tcp://127.0.0.1:0"])
+""")
+    service.ready()
+    assert service.stop() == 0
+
+
 def test_a_stop_while_preparing(run_service):
     """TERM gives a start up: the workers end, the exit code is 0."""
     service = run_service("""
