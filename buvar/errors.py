@@ -69,19 +69,21 @@ def explain(error: BaseException) -> str:
     lines = [summary(error), *getattr(error, "__notes__", ())]
     if isinstance(error, BaseExceptionGroup):
         lines.extend(textwrap.indent(explain(each), "  ") for each in error.exceptions)
-    elif not isinstance(error, ConfigError) and (place := _place(error)):
-        lines.append(f"at {place}")
+    elif not isinstance(error, ConfigError | DiagnosticError) and (found := place(error)):
+        function = "" if found[1] is None else f" in {found[1]}"
+        lines.append(f"at {found[0]}{function}")
     return "\n".join(lines)
 
 
-def _place(error: BaseException) -> str | None:
+def place(error: BaseException) -> tuple[Place, str | None] | None:
+    """Return the line of the service that led to an error, and the name of the function, where that can be told."""
     if isinstance(error, SyntaxError) and error.filename:  # it was raised by the importer, but stands in what it read
-        return str(Place(error.filename, error.lineno or 1, error.offset))
+        return Place(error.filename, error.lineno or 1, error.offset), None
     frames = traceback.extract_tb(error.__traceback__)
     # where the service called what failed tells more than where the standard library did
     services = [frame for frame in frames if _is_service(frame.filename)]
     told = services or ([] if isinstance(error, BuvarError) else frames)
-    return f"{told[-1].filename}:{told[-1].lineno} in {told[-1].name}" if told else None
+    return (Place(told[-1].filename, told[-1].lineno or 1), told[-1].name) if told else None
 
 
 def _is_service(filename: str) -> bool:
@@ -103,6 +105,8 @@ def exit_code(error: BaseException) -> int:
     """Return what a process exits with that *error* ended."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, BaseExceptionGroup):
+        return min(map(exit_code, error.exceptions), key=lambda code: code != EXIT_FAILED)
     return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
 
 
@@ -215,6 +219,17 @@ class StartTimeoutError(BuvarError, TimeoutError):
         return f"not started after {self.seconds:g} s, still preparing: {', '.join(self.stuck)}\n{stacks}"
 
 
+class DiagnosticError(UsageError):
+    """A check before the run found an error. Fields: *diagnostic* (a `buvar.diagnostic.Diagnostic`)."""
+
+    def __init__(self, diagnostic: t.Any) -> None:
+        super().__init__(diagnostic)
+        self.diagnostic = diagnostic
+
+    def __str__(self) -> str:
+        return str(self.diagnostic)
+
+
 class SocketError(UsageError, OSError):
     """A socket cannot be bound or taken over. Fields: *uri*, *reason*."""
 
@@ -291,11 +306,15 @@ class Step:
         return self.name
 
 
+#: what keeps something from being resolved: it is not there, needs itself, would outlive what it needs, is not clear
+ResolveFault: t.TypeAlias = t.Literal["missing", "circle", "lifetime", "ambiguous"]
+
+
 class ResolveError(BuvarError):
     """Nothing in the context and no adapter provides what was asked for.
 
     Fields: *target*, *path* (the names of who needed whom, the missing one first), *steps* (the same, with places),
-    *reason*, *causes* (why each candidate failed).
+    *reason*, *causes* (why each candidate failed), *kind* (what is wrong).
     """
 
     def __init__(
@@ -304,7 +323,9 @@ class ResolveError(BuvarError):
         reason: str,
         path: c.Iterable[Step | str] = (),
         causes: c.Iterable[ResolveError] = (),
+        kind: ResolveFault = "missing",
     ) -> None:
+        self.kind = kind
         self.target = target
         self.reason = reason
         self.steps = tuple(Step(step) if isinstance(step, str) else step for step in path)
@@ -325,12 +346,14 @@ class ConfigProblem:
     """One thing that is wrong with a configuration.
 
     *path* is the dotted place of the value ("" for the root), *origin* where it came from: a `Place` in a file, or the
-    name of an environment variable or of a command line option as text; None when it came from nowhere.
+    name of an environment variable or of a command line option as text; None when it came from nowhere. *code* is that
+    of a `buvar.diagnostic.Diagnostic`.
     """
 
     path: str
     message: str
     origin: str | Place | None = None
+    code: str = attrs.field(default="BV101", eq=False)
 
     def __str__(self) -> str:
         where = f" ({self.origin})" if self.origin is not None else ""

@@ -14,6 +14,9 @@ components, registers adapters, and returns or yields the tasks to run::
 
 from __future__ import annotations
 
+from buvar.diagnostic import Check as Check
+from buvar.diagnostic import Diagnostic as Diagnostic
+from buvar.diagnostic import Needs as Needs
 from buvar.staging.exports import exports as exports
 from buvar.staging.lead import Lead as Lead
 from buvar.staging.lead import leader as leader

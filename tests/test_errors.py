@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from buvar import errors
+from buvar import diagnostic, errors
 
 EXAMPLES = [
     errors.ComponentLookupError(int),
@@ -28,6 +28,7 @@ EXAMPLES = [
     errors.PidFileError("/run/shop.pid", "process 7 has it", 7),
     errors.ControlError("/run/x.sock", "no answer"),
     errors.NoServiceError("nobody is there"),
+    errors.DiagnosticError(diagnostic.Diagnostic("BV901", "a check fails")),
 ]
 
 

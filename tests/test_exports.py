@@ -17,7 +17,7 @@ EXPORTS = {
     """,
     "buvar.di": """
         Adapter AdapterError Adapters All Graph Name ResolveError Root bind buvar_adapters check check_all graph
-        graph_all nject nject_now override register require resolve roots scoped singleton transient
+        graph_all needed nject nject_now override register require resolve roots scoped singleton transient
     """,
     "buvar.config": """
         Config ConfigError ConfigProblem ConfigSource ConversionError bool_var converter create_env_config
@@ -27,7 +27,10 @@ EXPORTS = {
         LogConfig Merged StdioToLog level_number setup_logging stringify_dict_keys uncaught_exception
     """,
     "buvar.names": "fqdn resolve",
-    "buvar.plugin": "Cancel Lead Loader Ready Signals Stage Teardown exports leader resolve_plugin_func run stage",
+    "buvar.plugin": """
+        Cancel Check Diagnostic Lead Loader Needs Ready Signals Stage Teardown exports leader resolve_plugin_func run
+        stage
+    """,
     "buvar.fork": """
         Board Fork Limits LoopFactory Row Socket Sockets WorkerStatus stage
         tell_supervisor

@@ -13,6 +13,7 @@ FLOORS = {
     "log": 1,
     "names": 2,
     "ever": 2,
+    "diagnostic": 2,
     "components": 2,
     "scopes": 2,
     "context": 3,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import pathlib
 import signal
 import sys
 import traceback as tracebacks
@@ -17,6 +16,7 @@ import click
 from buvar import errors, fork
 from buvar.cli import settings
 from buvar.components import Components
+from buvar.config import unread
 from buvar.forking import handover
 from buvar.forking.worker import do_nothing
 from buvar.log import LogConfig
@@ -79,12 +79,13 @@ def command(
 def _serve(source: t.Any, found: settings.Settings, traceback: bool, watching: Watching | None) -> None:
     if not found.plugins:
         raise errors.UsageError("no plugin to run; name one, or set plugins = […] in the table [buvar]")
-    if not {"", here := str(pathlib.Path.cwd())} & set(sys.path):
-        sys.path.insert(0, here)
+    settings.find_modules_here()
     tty = sys.stderr.isatty() if found.log.tty is None else found.log.tty
     LogConfig(tty=tty, level=found.log.level).setup()
     components = Components()
     components.add(source)
+    check = unread.check()
+    components.add(check, name=check)
     with watching(found.log.level, tty) if watching is not None else contextlib.nullcontext({}) as children:
         _run(components, found, traceback, children, supervise=watching is not None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+import sys
 import typing as t
 
 import attrs
@@ -85,6 +87,13 @@ def read(files: t.Sequence[str], assignments: t.Sequence[str]) -> tuple[ConfigSo
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or not all(key.split(".")):
-            raise errors.ConfigError(f"--set {assignment!r} is no assignment; write --set section.field=value")
+            message = f"--set {assignment!r} is no assignment; write --set section.field=value"
+            raise errors.ConfigError(errors.ConfigProblem("", message, code="BV111"))
         source.override(key, value)
     return source, source.load(Settings, SECTION)
+
+
+def find_modules_here() -> None:
+    """Have modules of the current folder found, before all others."""
+    if not {"", here := str(pathlib.Path.cwd())} & set(sys.path):
+        sys.path.insert(0, here)

@@ -5,7 +5,7 @@ As a plugin, it lets ``await di.nject(DbConfig)`` build any subclass of `Config`
 
 from __future__ import annotations
 
-from buvar import di
+from buvar import context, di
 from buvar.errors import ConfigError as ConfigError
 from buvar.errors import ConfigProblem as ConfigProblem
 from buvar.errors import ConversionError as ConversionError
@@ -19,11 +19,14 @@ from .section import Config as Config
 from .section import skip_section as skip_section
 from .source import ConfigSource as ConfigSource
 from .source import relaxed_converter as relaxed_converter
+from .unread import check as _check
 
 #: another name of `relaxed_converter`
 converter = relaxed_converter
 
 
 async def prepare() -> None:
-    """Register the adapter that builds the subclasses of `Config`."""
+    """Register the adapter that builds the subclasses of `Config`, and have the configuration looked after."""
     di.register(Config.adapt)
+    check = _check()
+    context.add(check, name=check)

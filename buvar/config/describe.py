@@ -205,7 +205,7 @@ def variables(cls: type, prefix: tuple[str, ...] = ()) -> tuple[Variable, ...]:
         if other is not variable:
             both = f"{'.'.join(other.path)} and {'.'.join(variable.path)}"
             message = f"its fields {both} share the environment variable {variable.name}; rename one of them"
-            problems.append(ConfigProblem(describe(cls), message))
+            problems.append(ConfigProblem(describe(cls), message, code="BV105"))
     if problems:
         raise ConfigError(*problems)
     return tuple(found.values())
@@ -298,7 +298,7 @@ def text_of(variable: Variable) -> str:
             "it is not UTF-8 text" if isinstance(error, UnicodeError) else getattr(error, "strerror", None) or error
         )
         message = f"cannot read the secret from the file {text!r}: {reason}; correct {variable.name} or the file"
-        problem = ConfigProblem(".".join(variable.path), message, f"environment variable {variable.name}")
+        problem = ConfigProblem(".".join(variable.path), message, f"environment variable {variable.name}", "BV110")
     else:
         return content.removesuffix("\n").removesuffix("\r")
     raise ConfigError(problem)

@@ -56,7 +56,7 @@ def read(path: str | os.PathLike[str]) -> Document:
     except tomllib.TOMLDecodeError as error:
         problem = _syntax_problem(file, text, str(error))
     except (ValueError, RecursionError) as error:
-        problem = ConfigProblem("", f"is no TOML that can be read: {error}", file)
+        problem = ConfigProblem("", f"is no TOML that can be read: {error}", file, "BV104")
     raise ConfigError(problem)
 
 
@@ -65,31 +65,31 @@ def _text(file: str) -> str:
         with open(file, "rb") as stream:  # noqa: PTH123 - the name is kept as it was given
             raw = stream.read()
     except FileNotFoundError:
-        problem = ConfigProblem("", "there is no such configuration file; create it, or correct the path", file)
+        message = "there is no such configuration file; create it, or correct the path"
+        problem = ConfigProblem("", message, file, "BV104")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        problem = ConfigProblem(
-            "", f"the configuration file cannot be read: {reason}; correct the path or its rights", file
-        )
+        message = f"the configuration file cannot be read: {reason}; correct the path or its rights"
+        problem = ConfigProblem("", message, file, "BV104")
     else:
         try:
             return raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             place = Place(file, raw.count(b"\n", 0, error.start) + 1)
-            problem = ConfigProblem("", "the configuration file is not UTF-8 text; save it as such", place)
+            problem = ConfigProblem("", "the configuration file is not UTF-8 text; save it as such", place, "BV104")
     raise ConfigError(problem)
 
 
 def _syntax_problem(file: str, text: str, message: str) -> ConfigProblem:
     found = _POSITION.search(message)
     if found is None:
-        return ConfigProblem("", f"does not parse as TOML: {message}", file)
+        return ConfigProblem("", f"does not parse as TOML: {message}", file, "BV104")
     if found[1] is None:
         last = text.rpartition("\n")[2]
         place = Place(file, text.count("\n") + 1, len(last) + 1)
     else:
         place = Place(file, int(found[1]), int(found[2]))
-    return ConfigProblem("", f"does not parse as TOML: {message[: found.start()]}", place)
+    return ConfigProblem("", f"does not parse as TOML: {message[: found.start()]}", place, "BV104")
 
 
 def locate(text: str) -> dict[Path, int]:

@@ -49,7 +49,7 @@ class Config:
         if other is not None and describe(other) != describe(cls):
             name = "the root of the configuration" if section is None else f"the section {section!r}"
             message = f"{name} belongs to {describe(other)} and cannot be {describe(cls)}'s too; name another section"
-            raise ConfigError(ConfigProblem(section or "", message))
+            raise ConfigError(ConfigProblem(section or "", message, code="BV109"))
         cls.__buvar_config_section__ = section
         Config.__buvar_config_sections__[section] = cls
 

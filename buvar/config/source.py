@@ -17,7 +17,8 @@ from cattrs.errors import ForbiddenExtraKeysError
 from buvar.components import missing
 from buvar.errors import ConfigError, ConfigProblem, ConversionError, Place, did_you_mean
 
-from . import convert, describe, files, flaws, texts, words
+from . import convert, describe, files, flaws, texts, tree, words
+from .claims import Claims
 
 T = t.TypeVar("T")
 
@@ -37,6 +38,8 @@ class ConfigSource(dict[str, t.Any]):
         self.env_prefix: tuple[str, ...] = (env_prefix,) if env_prefix else ()
         self._layers: list[files.Layer] = []
         self._options: dict[tuple[str, ...], _Option] = {}
+        #: which classes were asked for which sections
+        self.claims = Claims()
         self.merge(*sources)
 
     @classmethod
@@ -62,7 +65,7 @@ class ConfigSource(dict[str, t.Any]):
     def merge(self, *sources: c.Mapping[str, t.Any]) -> None:
         """Merge more dicts over what is here; the same rules and errors as for the class."""
         for source in sources:
-            self._stack(files.Layer(_copy(source)))
+            self._stack(files.Layer(tree.copy(source)))
             if isinstance(source, ConfigSource):
                 # its values stand in the layer; its layers below know the places, its options stay options
                 self._layers[-1:-1] = source._layers
@@ -76,9 +79,9 @@ class ConfigSource(dict[str, t.Any]):
         """
         keys = _keys(path)
         value = _toml_value(text)
-        tree: dict[str, t.Any] = {}
-        describe.put(tree, keys, value)
-        self._stack(files.Layer(tree), origin=f"--set {path}")
+        values: dict[str, t.Any] = {}
+        describe.put(values, keys, value)
+        self._stack(files.Layer(values), origin=f"--set {path}")
         self._options = {old: option for old, option in self._options.items() if old[: len(keys)] != keys}
         self._options[keys] = _Option(path, text, value)
 
@@ -87,9 +90,9 @@ class ConfigSource(dict[str, t.Any]):
         where = self.option_for(path)
         if where is not None:
             return where
-        value = _dig(self, path)
+        value = tree.dig(self, path)
         for layer in reversed(self._layers):
-            found = _dig(layer.values, path)
+            found = tree.dig(layer.values, path)
             if found is not missing and (found is value or found == value or isinstance(found, dict)):
                 place = layer.origin(path)
                 if place is not None:
@@ -113,17 +116,19 @@ class ConfigSource(dict[str, t.Any]):
 
     def _stack(self, layer: files.Layer, origin: str | None = None) -> None:
         clashes: list[files.Path] = []
-        merged = merge(self, layer.values, clashes)
+        merged = tree.merge(self, layer.values, clashes)
         if clashes:
             raise ConfigError(*(self._clash(path, layer, origin) for path in clashes))
         self.update(merged)
         self._layers.append(layer)
 
     def _clash(self, path: files.Path, layer: files.Layer, origin: str | None) -> ConfigProblem:
-        before, now = words.kind(_dig(self, path)), words.kind(_dig(layer.values, path))
+        before, now = words.kind(tree.dig(self, path)), words.kind(tree.dig(layer.values, path))
         place = self.origin(*path)
         earlier = f" in {place}" if place is not None else " before"
-        return ConfigProblem(dotted(path), f"is {before}{earlier}, but {now} here", origin or layer.origin(path))
+        return ConfigProblem(
+            tree.dotted(path), f"is {before}{earlier}, but {now} here", origin or layer.origin(path), "BV108"
+        )
 
     def __repr__(self) -> str:
         # not the values: some of them are secret, and only classes know which
@@ -141,15 +146,16 @@ class _Option:
 
 def _keys(path: str) -> tuple[str, ...]:
     try:
-        tree: t.Any = tomllib.loads(f"{path} = 0") if "\n" not in path else None
+        table: t.Any = tomllib.loads(f"{path} = 0") if "\n" not in path else None
     except (ValueError, RecursionError):
-        tree = None
+        table = None
     keys: list[str] = []
-    while isinstance(tree, dict) and len(tree) == 1:
-        key, tree = next(iter(tree.items()))
+    while isinstance(table, dict) and len(table) == 1:
+        key, table = next(iter(table.items()))
         keys.append(key)
-    if tree != 0 or not keys:
-        raise ConfigError(ConfigProblem("", f"{path!r} is no path of keys; write section.key=value", f"--set {path}"))
+    if table != 0 or not keys:
+        message = f"{path!r} is no path of keys; write section.key=value"
+        raise ConfigError(ConfigProblem("", message, f"--set {path}", "BV111"))
     return tuple(keys)
 
 
@@ -161,71 +167,6 @@ def _toml_value(text: str) -> t.Any:
     return table["value"] if len(table) == 1 else text
 
 
-def merge(
-    left: c.Mapping[str, t.Any], right: c.Mapping[str, t.Any], clashes: list[files.Path] | None = None
-) -> dict[str, t.Any]:
-    """Return *left* with *right* over it.
-
-    Where only one of both has a table, its path is added to *clashes*; without such a list, *right* wins there too.
-    """
-    return _merge(left, right, (), clashes)
-
-
-def _merge(
-    left: c.Mapping[str, t.Any], right: c.Mapping[str, t.Any], path: files.Path, clashes: list[files.Path] | None
-) -> dict[str, t.Any]:
-    merged = dict(left)
-    for key, value in right.items():
-        old = left.get(key, missing)
-        here = (*path, key)
-        if isinstance(value, c.Mapping) and isinstance(old, c.Mapping):
-            merged[key] = _merge(old, value, here, clashes)
-        elif clashes is not None and old is not missing and isinstance(value, c.Mapping) != isinstance(old, c.Mapping):
-            clashes.append(here)
-        else:
-            merged[key] = _copy(value)
-    return merged
-
-
-def _overlay(values: c.Mapping[str, t.Any], path: tuple[str, ...], value: t.Any) -> c.Mapping[str, t.Any]:
-    """Return *values* with *value* at a path; what leads through a value that is no table stays as it is."""
-    if not path:
-        return merge(values, value) if isinstance(value, c.Mapping) else values
-    key, rest = path[0], path[1:]
-    old = values.get(key)
-    if not rest and not (isinstance(old, c.Mapping) and isinstance(value, c.Mapping)):
-        return {**values, key: value}
-    inner = {} if old is None else old
-    return {**values, key: _overlay(inner, rest, value)} if isinstance(inner, c.Mapping) else values
-
-
-def _copy(value: t.Any) -> t.Any:
-    if isinstance(value, c.Mapping):
-        return {key: _copy(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_copy(item) for item in value]
-    return value
-
-
-def _dig(value: t.Any, path: c.Iterable[t.Hashable]) -> t.Any:
-    for key in path:
-        if isinstance(value, c.Mapping):
-            value = value.get(key, missing)
-        elif isinstance(value, list | tuple) and isinstance(key, int) and key < len(value):
-            value = value[key]
-        else:
-            return missing
-    return value
-
-
-def dotted(path: c.Iterable[t.Hashable]) -> str:
-    """Write a path for a person: ``servers[1].port``."""
-    text = ""
-    for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else f"{key}"
-    return text
-
-
 class _Loading:
     """One call of `ConfigSource.load`: the values of a section, what goes over them, and what is wrong with them."""
 
@@ -233,7 +174,7 @@ class _Loading:
         self.source = source
         self.cls = cls
         self.section: tuple[str, ...] = (name,) if name else ()
-        self.variables = describe.variables(cls, source.env_prefix + self.section)
+        self.variables = source.claims.claim(cls, self.section, source.env_prefix).variables
         self.origins: dict[files.Path, str] = {}
         self.problems: list[ConfigProblem] = []
 
@@ -270,16 +211,16 @@ class _Loading:
             origin = f"environment variable {variable.name}"
             if variable.path in self.origins:
                 message = f"is set twice, by {self.origins[variable.path]} too; unset one of them"
-                self._problem(variable.path, message, origin)
+                self._problem(variable.path, message, origin, "BV112")
                 continue
             self.origins[variable.path] = origin
             try:
                 value = texts.from_text(relaxed_converter, variable.field, describe.text_of(variable))
             except (ConfigError, ConversionError) as error:
-                message = error.problems[0].message if isinstance(error, ConfigError) else str(error)
-                self._problem(variable.path, message, origin)
+                found = error.problems[0] if isinstance(error, ConfigError) else ConfigProblem("", str(error))
+                self._problem(variable.path, found.message, origin, found.code)
             else:
-                values = _overlay(values, variable.path, value)
+                values = tree.overlay(values, variable.path, value)
         return values
 
     def _options(self, values: t.Any) -> t.Any:
@@ -293,7 +234,7 @@ class _Loading:
             except ConversionError as error:
                 self._problem(path, str(error), f"--set {option.path}")
             else:
-                values = _overlay(values, path, value)
+                values = tree.overlay(values, path, value)
         return values
 
     def _option_value(self, path: tuple[str, ...], option: _Option) -> t.Any:
@@ -303,8 +244,8 @@ class _Loading:
                 return texts.from_option(relaxed_converter, variable.field, path[depth:], option.text, option.value)
         return option.value
 
-    def _problem(self, path: files.Path, message: str, origin: Place | str | None) -> None:
-        self.problems.append(ConfigProblem(dotted(self.section + path), message, origin))
+    def _problem(self, path: files.Path, message: str, origin: Place | str | None, code: str = "BV101") -> None:
+        self.problems.append(ConfigProblem(tree.dotted(self.section + path), message, origin, code))
 
     def _told(self, flaw: flaws.Flaw) -> c.Iterator[ConfigProblem]:
         path = self.section + flaw.path
@@ -312,14 +253,17 @@ class _Loading:
             known = [field.key for field in describe.fields(flaw.error.cl)]
             for key in sorted(flaw.error.extra_fields, key=str):
                 hint = did_you_mean(str(key), known) or f"; the keys are {', '.join(known) or 'none'}"
-                yield ConfigProblem(dotted((*path, key)), f"unknown key{hint}", self._origin((*flaw.path, key)))
+                yield ConfigProblem(
+                    tree.dotted((*path, key)), f"unknown key{hint}", self._origin((*flaw.path, key)), "BV102"
+                )
         elif flaw.missing:
-            yield ConfigProblem(dotted(path), f"is required; {self._advice(flaw.path)}", self._origin(flaw.path[:-1]))
+            advice = self._advice(flaw.path)
+            yield ConfigProblem(tree.dotted(path), f"is required; {advice}", self._origin(flaw.path[:-1]), "BV103")
         else:
-            yield ConfigProblem(dotted(path), words.explain(flaw.error), self._origin(flaw.path))
+            yield ConfigProblem(tree.dotted(path), words.explain(flaw.error), self._origin(flaw.path))
 
     def _advice(self, path: files.Path) -> str:
-        table = dotted(self.section + path[:-1])
+        table = tree.dotted(self.section + path[:-1])
         if any(isinstance(key, int) for key in path):
             return f"set {path[-1]!r} in {table}"
         place = f"set {path[-1]!r} in [{table}]" if table else f"set {path[-1]!r} above all tables"

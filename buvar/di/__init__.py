@@ -12,6 +12,7 @@ from .adapter import Adapter as Adapter
 from .check import Root as Root
 from .check import check as check
 from .check import check_all as check_all
+from .check import needed as needed
 from .check import require as require
 from .check import roots as roots
 from .current import bind as bind

@@ -115,6 +115,22 @@ def needs_of(registry: Registry, root: Root) -> tuple[Parameter, ...]:
     return signature.parameters(root.target, {})
 
 
+def needed(
+    registry: Registry, required: c.Iterable[Root], owners: c.Container[str | None] | None = None
+) -> c.Iterator[t.Any]:
+    """Yield the types that *required* asks for, and the adapters of *registry* (with *owners*: those of these).
+
+    What cannot be read is left out: `check_all` tells it.
+    """
+    adapters = (Root(each, scope=False) for each in registry.index if owners is None or each.owner in owners)
+    for root in (*required, *adapters):
+        try:
+            needs = needs_of(registry, root)
+        except (errors.AdapterError, errors.ResolveError):
+            continue
+        yield from (member for need in needs for member in typeform.members(need.form.tp))
+
+
 def _faults(offer: supply.Supply, root: Root) -> c.Iterator[tuple[t.Hashable, Exception]]:
     """Yield each fault of *root* and of what is below it, after what stands for it, whatever leads there."""
     view, function, node = CALL, root.target, None

@@ -64,7 +64,7 @@ def step_failure(decision: Decision, step: Step, reason: str, function: t.Any) -
     """Return the error for *step*, which was decided and cannot be done for that *reason*."""
     adapter = step.node.adapter
     path = [errors.Step(typeform.show(adapter.return_type), adapter.place), *_path(decision.askers(step), function)]
-    return errors.ResolveError(adapter.return_type, reason, path)
+    return errors.ResolveError(adapter.return_type, reason, path, kind="lifetime")
 
 
 def _path(askers: c.Iterable[Asker], function: t.Any) -> c.Iterator[errors.Step]:
@@ -88,7 +88,7 @@ def ambiguity(
     )
     askers: c.Iterable[Asker] = ((None, need),) if step is None else ((step.node, need), *decision.askers(step))
     path = (errors.Step(typeform.show(need.form.tp)), *_path(askers, function))
-    return errors.ResolveError(need.form.tp, reason, path)
+    return errors.ResolveError(need.form.tp, reason, path, kind="ambiguous")
 
 
 def note(adapter: Adapter, askers: c.Iterable[Asker], function: t.Any) -> str:
@@ -149,7 +149,7 @@ class _Story:
             if node in way:
                 return self._circle(node, need, steps, way)
             if reason := why_not_kept(self.offer, node):  # then it is beside the point what it lacks
-                return self._error(need, steps, reason, place=node.adapter.place)
+                return self._error(need, steps, reason, place=node.adapter.place, kind="lifetime")
             lacking, *more = self._lacking(node)
             self.passed.extend(_Passed(node, other, steps, len(steps), way, len(way)) for other in reversed(more))
             way[node] = lacking
@@ -197,7 +197,7 @@ class _Story:
         around = reversed([step.name for one, lacking in inside for step in _path([(one, lacking)], None)])
         names = [typeform.show(need.form.tp), *around]
         advice = "add a component or another adapter for one of them, or give a parameter a default"
-        return self._error(need, steps, f"a circle, {' <- '.join(names)}; {advice}")
+        return self._error(need, steps, f"a circle, {' <- '.join(names)}; {advice}", kind="circle")
 
     def _error(
         self,
@@ -206,10 +206,11 @@ class _Story:
         reason: str,
         causes: c.Iterable[errors.ResolveError] = (),
         place: errors.Place | None = None,
+        kind: errors.ResolveFault = "missing",
     ) -> errors.ResolveError:
         head = typeform.show(need.form.tp) if need.form.keys else str(need.name or typeform.show(need.form.tp))
         path = (errors.Step(head, place), *reversed(steps))
-        return errors.ResolveError(need.form.tp, reason, path, tuple(causes))
+        return errors.ResolveError(need.form.tp, reason, path, tuple(causes), kind)
 
     def _why_missing(self, need: Parameter, at: View) -> str:
         if self.offer.candidates(need, at):

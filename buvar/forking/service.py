@@ -132,9 +132,9 @@ class Service:
         components.add(post.board)
         _add_sockets(components, sockets)
         on_orphaned = self.fork.become_orphan
-        return duty.Duty(self.stage.make(), report, post.row, beat=self.limits.beat, on_orphaned=on_orphaned).run(
-            *self.plugins
-        )
+        stage = self.stage.make()
+        stage.tells = post.slot == 0
+        return duty.Duty(stage, report, post.row, beat=self.limits.beat, on_orphaned=on_orphaned).run(*self.plugins)
 
     # -- in a fork server
 

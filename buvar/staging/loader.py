@@ -67,7 +67,8 @@ class Plugins:
     """All plugins of a stage, in the order in which they were first loaded.
 
     *shared* is the layer that they share, *below* the layers under it, *home* the home of all. *circles* holds the path
-    of each circle, *doors* what walled plugins export.
+    of each circle, *doors* what walled plugins export. Where it *goes_on* (in a rehearsal), one that fails does not
+    keep the next one from being loaded, and *failures* tells who loaded something, and the error.
     """
 
     shared: components.Layer
@@ -78,6 +79,8 @@ class Plugins:
     circles: list[tuple[str, ...]] = attrs.field(factory=list, init=False)
     doors: exports.Doors = attrs.field(init=False)
     open: bool = attrs.field(default=True, init=False)
+    goes_on: bool = attrs.field(default=False, init=False)
+    failures: list[tuple[record.PluginRecord | None, Exception]] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.doors = exports.Doors(exports.Shared(self.shared, self.home.adapters))
@@ -114,7 +117,8 @@ class Plugins:
                     "load it from one side only"
                 )
             self.circles.append(circle)
-            log.warning("plugins load each other in a circle", path=" -> ".join(circle))
+            if not self.goes_on:  # then it is told at the end
+                log.warning("plugins load each other in a circle", path=" -> ".join(circle))
             return
         await plugin.join(loader)
         if plugin.walls is not None and loader is not None:
@@ -301,9 +305,18 @@ class Loader:
 
     async def __call__(self, *plugins: PluginRef) -> None:
         """Load *plugins*; see the class. Raises what their preparation raises, with notes that say who loaded whom."""
+        failed: list[Exception] = []
         for plugin in plugins:
-            prepare = resolve_plugin_func(plugin, package=self._package())
-            await self._plugins.load(prepare, self._plugin)
+            try:
+                prepare = resolve_plugin_func(plugin, package=self._package())
+                await self._plugins.load(prepare, self._plugin)
+            except Exception as error:
+                if not self._plugins.goes_on:
+                    raise
+                self._plugins.failures.append((self._plugin, error))
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     def _package(self) -> str | None:
         if self._plugin is None:

@@ -6,6 +6,7 @@ import asyncio
 import collections.abc as c
 import contextvars
 import inspect
+import time
 import traceback
 import typing as t
 
@@ -31,9 +32,9 @@ def plugin_name(prepare: Prepare) -> str:
 class PluginRecord:
     """One plugin of a stage.
 
-    *prepared* is done when its preparation is, with the error if it failed. *seconds* is how long that took, the loads
-    that it waited for included. *components* is the context that its code runs in, *walls* what it has for itself
-    alone, None for an open plugin.
+    *prepared* is done when its preparation is, with the error if it failed. *seconds* is how long that took, *waited*
+    how much of it went by while it waited for what it loads. *components* is the context that its code runs in, *walls*
+    what it has for itself alone, None for an open plugin.
     """
 
     prepare: Prepare
@@ -44,10 +45,12 @@ class PluginRecord:
     prepared: asyncio.Future[None] = attrs.field(factory=lambda: asyncio.get_running_loop().create_future(), init=False)
     tasks: list[tasks.StageTask] = attrs.field(factory=list, init=False)
     seconds: float = attrs.field(default=0.0, init=False)
+    waited: float = attrs.field(default=0.0, init=False)
     seen: bool = attrs.field(default=False, init=False)
     task: asyncio.Task[None] | None = attrs.field(default=None, init=False)
     generator: Generator | None = attrs.field(default=None, init=False)
     _waits: list[PluginRecord] = attrs.field(factory=list, init=False)
+    _waits_since: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.name = plugin_name(self.prepare)
@@ -60,6 +63,11 @@ class PluginRecord:
             chain.append(each.name)
             each = each.loader
         return chain
+
+    @property
+    def own_seconds(self) -> float:
+        """How long the preparation took without that of what it loads."""
+        return self.seconds - self.waited
 
     def add_task(self, awaitable: t.Any) -> None:
         """Keep what the plugin yielded, to be run in the plugin's context."""
@@ -78,11 +86,15 @@ class PluginRecord:
     async def join(self, loader: PluginRecord | None) -> None:
         """Wait, for *loader*, until the plugin is prepared. Raises the error of its preparation."""
         waits = loader._waits if loader is not None else []
+        if loader is not None and not waits:
+            loader._waits_since = time.perf_counter()
         waits.append(self)
         try:
             await asyncio.shield(self.prepared)
         finally:
             waits.remove(self)
+            if loader is not None and not waits:  # several may be loaded side by side
+                loader.waited += time.perf_counter() - loader._waits_since
             self.seen = self.seen or self.prepared.done()
 
     def waiting_for(self, target: PluginRecord) -> list[PluginRecord]:

@@ -22,7 +22,7 @@ import structlog
 
 from buvar import context, di, errors
 from buvar.components import Components, Home
-from buvar.staging import lead, ready, tasks, teardown
+from buvar.staging import checks, lead, ready, tasks, teardown
 from buvar.staging import loader as loading
 from buvar.staging.signals import Signals
 
@@ -68,6 +68,8 @@ class Stage:
         self._owns_loop = loop is None
         self.loop = (loop_factory or asyncio.new_event_loop)() if loop is None else loop
         self.phase = Phase.PREPARE
+        #: whether the check before the run logs its warnings; of several workers one does
+        self.tells = True
         self._hurry = asyncio.Event()
         self._stop = asyncio.Event()
         self._stopped_at = 0.0
@@ -223,16 +225,7 @@ class Stage:
     async def _load_all(self, plugins: tuple[loading.PluginRef, ...]) -> None:
         await self.loader(*plugins)
         await self.plugins.settle()
-        self._check()
-
-    def _check(self) -> None:
-        """Look after what will be injected: for all, and behind the walls of each plugin that has some."""
-        views = [(self.context, di.roots(self.context))]
-        # behind walls only their own roots: those of all are looked after from outside
-        views += [(each.components, di.roots(each.walls.inside)) for each in self.plugins if each.walls is not None]
-        # what plugins of a former stage have registered is still there, what it needs is not
-        owners = {None, *(plugin.name for plugin in self.plugins)}
-        di.check_all(((view.home.adapters, view, roots) for view, roots in views), owners)
+        checks.enforce(await checks.look(self.context, self.plugins), tells=self.tells)
 
     async def _abort(self, loads: asyncio.Future[None]) -> None:
         await self.plugins.abort()

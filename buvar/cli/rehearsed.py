@@ -1,0 +1,117 @@
+"""What ``check``, ``config`` and ``graph`` are about: a service that was prepared as `run` does, and ran no task."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import sys
+import traceback as tracebacks
+import typing as t
+
+import attrs
+import click
+
+from buvar import errors, fork
+from buvar.cli import settings
+from buvar.components import Components
+from buvar.config import ConfigSource, unread
+from buvar.diagnostic import Diagnostic
+from buvar.log import LogConfig
+from buvar.staging import rehearsal
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from buvar.di import Graph
+
+
+@attrs.frozen
+class Wanted:
+    """The service that a verb is about, as its arguments say."""
+
+    plugins: tuple[str, ...]
+    files: tuple[str, ...]
+    assignments: tuple[str, ...]
+    log_level: str
+
+    def read(self) -> tuple[ConfigSource, settings.Settings]:
+        """Read its configuration. Raises `errors.ConfigError`."""
+        source, found = settings.read(self.files, self.assignments)
+        return source, attrs.evolve(found, plugins=list(self.plugins)) if self.plugins else found
+
+    def rehearse(self, *, slow: float = rehearsal.SLOW) -> Rehearsed:
+        """Prepare it, and take it down. Raises `errors.ConfigError`, and `errors.UsageError` where no plugin is named."""
+        source, found = self.read()
+        if not found.plugins:
+            raise errors.UsageError("no plugin is named; name one, or set plugins = […] in the table [buvar]")
+        settings.find_modules_here()
+        LogConfig(tty=sys.stderr.isatty(), level=self.log_level).setup()
+        components = Components()
+        components.add(source)
+        components.add(fork.Fork(found.workers))
+        check = unread.check()
+        components.add(check, name=check)
+        timeouts = found.timeouts
+        stage = rehearsal.Rehearsal(
+            components, start_timeout=timeouts.start, teardown_timeout=timeouts.teardown, cancel_timeout=timeouts.cancel
+        )
+        graphs: list[Graph] = []
+        diagnostics = stage.rehearse(*found.plugins, slow=slow, look=lambda: graphs.append(stage.graph()))
+        return Rehearsed(source, found, stage, graphs[0], diagnostics)
+
+
+@attrs.frozen
+class Rehearsed:
+    """A service that was prepared and is taken down: the *source* of its configuration, what it is made of, what is wrong."""
+
+    source: ConfigSource
+    settings: settings.Settings
+    stage: rehearsal.Rehearsal
+    graph: Graph
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def options(function: c.Callable[..., None]) -> c.Callable[..., None]:
+    """Let a verb's function take a `Wanted`, by the arguments and options that say which service it is about.
+
+    What it raises is told in one message, and ends the process with the code of that error.
+    """
+
+    @click.argument("plugins", nargs=-1, metavar="[PLUGIN]...")
+    @click.option("-c", "--config", "files", multiple=True, metavar="FILE", help="Read this TOML file; later ones win.")
+    @click.option(
+        "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one value, as in database.path=x."
+    )
+    @click.option("--log-level", default="ERROR", show_default=True, help="What plugins may log while they prepare.")
+    @click.option("--traceback", is_flag=True, help="Show where in the code an error arose.")
+    @functools.wraps(function)
+    def command(
+        plugins: tuple[str, ...],
+        files: tuple[str, ...],
+        assignments: tuple[str, ...],
+        log_level: str,
+        traceback: bool,
+        **given: t.Any,
+    ) -> None:
+        try:
+            function(Wanted(plugins, files, assignments, log_level), **given)
+        except Exception as error:
+            click.echo(text_of(error, traceback), err=True)
+            sys.exit(errors.exit_code(error))
+
+    return command
+
+
+def text_of(error: Exception, traceback: bool) -> str:
+    """Return what is told of an error: its message, or with *traceback* all of it."""
+    if traceback:
+        return "".join(tracebacks.format_exception(error)).rstrip()
+    return f"error: {errors.explain(error)}"
+
+
+def shorten(place: object) -> str:
+    """Return a place as text, relative to the current folder where it is inside of that."""
+    text = str(place)
+    here = f"{pathlib.Path.cwd()}{os.sep}"
+    return text.removeprefix(here)

@@ -1,0 +1,125 @@
+"""The check before the run: all that can be known to be wrong once the plugins are prepared, told at once.
+
+That is what will be injected and cannot be, what plugins have added as `Diagnostic`s, and what their `Check`s find.
+"""
+
+from __future__ import annotations
+
+import collections.abc as c
+import inspect
+import typing as t
+
+import attrs
+import structlog
+
+from buvar import components, di, diagnostic, errors
+from buvar.di import resolve
+from buvar.diagnostic import Check, Diagnostic
+
+if t.TYPE_CHECKING:
+    from buvar.staging.loader import Plugins
+
+#: what is told: an error as it was raised, or what a plugin says
+Finding: t.TypeAlias = Diagnostic | Exception
+View: t.TypeAlias = components.Components
+
+log = structlog.get_logger(__name__)
+
+
+async def look(context: View, plugins: Plugins) -> list[Finding]:
+    """Look after all that plugins have declared; *context* is what all of them see."""
+    walled = [plugin for plugin in plugins if plugin.walls is not None]
+    # behind walls only their own roots: those of all are looked after from outside
+    views = [(context, di.roots(context)), *((p.components, di.roots(p.walls.inside)) for p in walled if p.walls)]
+    # what plugins of a former stage have registered is still there, what it needs is not
+    owners = {None, *(plugin.name for plugin in plugins)}
+    found: list[Finding] = []
+    try:
+        di.check_all(((view.home.adapters, view, roots) for view, roots in views), owners)
+    except ExceptionGroup as group:
+        found += group.exceptions
+    declared = [
+        *_declared(context, context),
+        *(d for p in walled if p.walls for d in _declared(p.walls.inside, p.components)),
+    ]
+    found += (each.item for each in declared if isinstance(each.item, Diagnostic))
+    # one that is declared twice belongs to whom is further out
+    checks = {each.item: each for each in declared if isinstance(each.item, Check)}
+    if checks:
+        needs = diagnostic.Needs(frozenset(_needed(views, owners)))
+        for each in checks.values():
+            found += await _run(each, needs)
+    return found
+
+
+@attrs.frozen
+class _Declared:
+    item: t.Any
+    owner: str | None
+    view: View
+
+
+def _declared(inside: View, view: View) -> list[_Declared]:
+    found = []
+    for entry in inside.entries():
+        item = entry.item
+        if isinstance(item, Diagnostic) and item.plugin is None:
+            item = attrs.evolve(item, plugin=entry.owner)
+        found.append(_Declared(item, entry.owner, view))
+    return found
+
+
+def _needed(views: c.Iterable[tuple[View, list[di.Root]]], owners: c.Container[str | None]) -> c.Iterator[t.Any]:
+    for view, roots in views:
+        yield from (need for need in di.needed(view.home.adapters, roots, owners) if need not in view)
+
+
+async def _run(declared: _Declared, needs: diagnostic.Needs) -> list[Finding]:
+    """Run a check in the context of its plugin; what it raises is an error like those that it tells."""
+    found: list[Finding] = []
+    view = declared.view.push()
+    view.add(needs)
+    adapters = view.home.adapters
+    check: Check = declared.item
+    with adapters.current(view):
+        try:
+            result: t.Any = check.function(**await resolve.arguments(adapters, check.function))
+            async for each in _each(await result if inspect.isawaitable(result) else result):
+                if not isinstance(each, Diagnostic):
+                    raise TypeError(f"it gave {each!r}, which is no Diagnostic")
+                found.append(each if each.plugin is not None else attrs.evolve(each, plugin=declared.owner))
+        except Exception as error:
+            error.add_note(f"in the check {check.name!r}{'' if declared.owner is None else f' of {declared.owner}'}")
+            found.append(error)
+    return found
+
+
+async def _each(items: t.Any) -> c.AsyncIterator[t.Any]:
+    if isinstance(items, c.AsyncIterable):
+        async for each in items:
+            yield each
+    else:
+        for each in items or ():
+            yield each
+
+
+def error_of(finding: Finding) -> Exception | None:
+    """Return what stops a start because of *finding*, if it does."""
+    if isinstance(finding, Exception):
+        return finding
+    return errors.DiagnosticError(finding) if finding.severity == "error" else None
+
+
+def enforce(findings: c.Iterable[Finding], *, tells: bool) -> None:
+    """Raise one ExceptionGroup of all that stops a start; *tells*: log what does not."""
+    found = []
+    for each in findings:
+        if (error := error_of(each)) is not None:
+            found.append(error)
+        elif tells and isinstance(each, Diagnostic) and each.severity == "warning":
+            place = {} if each.place is None else {"place": str(each.place)}
+            advice = {} if each.advice is None else {"advice": each.advice}
+            log.warning(each.message, code=each.code, **place, **advice)
+    if found:
+        number = "1 error" if len(found) == 1 else f"{len(found)} errors"
+        raise ExceptionGroup(f"the check before the run found {number}", found)
