@@ -41,7 +41,10 @@ class Wanted:
         return source, attrs.evolve(found, plugins=list(self.plugins)) if self.plugins else found
 
     def rehearse(self, *, slow: float = rehearsal.SLOW) -> Rehearsed:
-        """Prepare it, and take it down. Raises `errors.ConfigError`, and `errors.UsageError` where no plugin is named."""
+        """Prepare it, and take it down.
+
+        Raises `errors.ConfigError`, and `errors.UsageError` where no plugin is named.
+        """
         source, found = self.read()
         if not found.plugins:
             raise errors.UsageError("no plugin is named; name one, or set plugins = […] in the table [buvar]")
@@ -63,7 +66,7 @@ class Wanted:
 
 @attrs.frozen
 class Rehearsed:
-    """A service that was prepared and is taken down: the *source* of its configuration, what it is made of, what is wrong."""
+    """A service that was prepared and is taken down: its configuration, what it is made of, what is wrong."""
 
     source: ConfigSource
     settings: settings.Settings

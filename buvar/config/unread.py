@@ -47,7 +47,7 @@ def _load(source: ConfigSource, types: c.Iterable[t.Any]) -> c.Iterator[ConfigPr
 
 
 def _configured(source: ConfigSource) -> c.Iterator[t.Any]:
-    """Yield the classes that have a section of their own which is configured, though nobody may have asked for it yet."""
+    """Yield the classes whose section is configured, though nobody may have asked for it yet."""
     for section, cls in _classes().items():
         if section is not None and describe.has(cls):
             variables = describe.variables(cls, (*source.env_prefix, section))

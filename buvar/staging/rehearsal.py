@@ -57,7 +57,10 @@ class Rehearsal(Stage):
         except ExceptionGroup as group:
             torn = [attrs.evolve(each, code="BV208") for each in codes.diagnose(group)]
         found = [*self._failures(failed), *self._told(), *torn, *self._circles(), *self._slow(slow)]
-        return tuple(sorted(dict.fromkeys(found), key=lambda each: _ORDER.index(each.severity)))
+        once: dict[t.Hashable, Diagnostic] = {}  # two may come upon the same fault
+        for each in found:
+            once.setdefault((each.code, each.message, each.place), each)
+        return tuple(sorted(once.values(), key=lambda each: _ORDER.index(each.severity)))
 
     async def _load_all(self, plugins: tuple[PluginRef, ...]) -> None:
         failed: Exception | None = None
