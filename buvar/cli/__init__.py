@@ -8,7 +8,7 @@ import typing as t
 
 import click
 
-VERBS = ("run", "check", "status", "reload", "stop")
+VERBS = ("run", "check", "config", "status", "reload", "stop")
 
 
 class Verbs(click.Group):

@@ -51,14 +51,11 @@ def command(wanted: rehearsed.Wanted, as_json: bool, strict: bool, slow: float) 
     try:
         service = wanted.rehearse(slow=slow)
     except errors.ConfigError as error:
-        found = tuple(codes.diagnose(error))
+        found: t.Sequence[Diagnostic] = tuple(codes.diagnose(error))
     else:
         found, number = service.diagnostics, len(service.stage.loader.plugins)
-    if as_json:
-        click.echo(json.dumps({"diagnostics": [*map(document, found)]}, indent=2))
-    else:
-        write(found)
-        click.echo(_summary(found, number, time.monotonic() - began))
+    prepared = f"{number} plugin{'s' * (number != 1)} prepared in {time.monotonic() - began:.2f} s"
+    tell(found, prepared, as_json=as_json)
     sys.exit(is_bad(found, strict=strict))
 
 
@@ -67,26 +64,34 @@ def is_bad(found: c.Iterable[Diagnostic], *, strict: bool = False) -> bool:
     return any(each.severity == "error" or (strict and each.severity == "warning") for each in found)
 
 
-def write(found: c.Iterable[Diagnostic]) -> None:
-    """Write diagnostics for people."""
+def tell(found: c.Sequence[Diagnostic], *facts: str, as_json: bool) -> None:
+    """Write diagnostics as JSON, or for people with a summary that ends with *facts*."""
+    if as_json:
+        click.echo(json.dumps({"diagnostics": [*map(document, found)]}, indent=2))
+    else:
+        write(found)
+        click.echo("; ".join([_summary(found), *facts]))
+
+
+def write(found: c.Iterable[Diagnostic], *, err: bool = False) -> None:
+    """Write diagnostics for people, on stdout or stderr."""
     for each in found:
         head = click.style(f"{each.severity:<8}", fg=_COLOURS[each.severity], bold=True)
-        click.echo(f"{head}{each.code:<{_WIDTH - 8}}{each.message}")
+        click.echo(f"{head}{each.code:<{_WIDTH - 8}}{each.message}", err=err)
         place = [] if each.place is None else [f"at {rehearsed.shorten(each.place)}"]
         advice = [] if each.advice is None else [each.advice]
         plugin = [] if each.plugin is None else [f"plugin {each.plugin}"]
         for line in (*place, *plugin, *each.notes, *advice):
-            click.echo(f"{'':{_WIDTH}}{line}")
+            click.echo(f"{'':{_WIDTH}}{line}", err=err)
 
 
-def _summary(found: tuple[Diagnostic, ...], number: int, seconds: float) -> str:
+def _summary(found: c.Sequence[Diagnostic]) -> str:
     counts = [
         f"{count} {what}{'s' * (count != 1)}"
         for what in ("error", "warning")
         if (count := sum(each.severity == what for each in found))
     ]
-    plugins = f"{number} plugin{'s' * (number != 1)} prepared in {seconds:.2f} s"
-    return f"{', '.join(counts) or 'fine'}; {plugins}"
+    return ", ".join(counts) or "fine"
 
 
 def document(each: Diagnostic) -> dict[str, t.Any]:

@@ -59,6 +59,7 @@ class Settings:
     """
 
     plugins: list[str] = attrs.Factory(list)
+    include: list[str] = attrs.Factory(list)
     workers: int = attrs.field(default=1, validator=attrs.validators.ge(0))
     sockets: list[str] = attrs.Factory(list)
     backlog: int = attrs.field(default=2048, validator=[attrs.validators.gt(0), attrs.validators.lt(2**31)])

@@ -66,9 +66,3 @@ class Claims:
         self._fed |= {variable.name: section + variable.path for variable in claim.variables}
         self._claims[section, cls] = claim
         return claim
-
-    def copy(self) -> Claims:
-        """Return claims that begin as these."""
-        copied = Claims()
-        copied._claims, copied._fed = {**self._claims}, {**self._fed}
-        return copied

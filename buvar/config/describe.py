@@ -32,6 +32,7 @@ class Field:
     """A field of a configuration class: *key* in a table, *argument* of the class, and the *type* with names resolved.
 
     *nested* is the class of a field that is a table of its own; *optional* says that None may stand for that table.
+    *default* is that of the class, an `attrs.Factory` where it is made anew each time.
     """
 
     key: str
@@ -41,6 +42,13 @@ class Field:
     secret: bool
     nested: type | None
     optional: bool
+    default: t.Any = attrs.field(default=attrs.NOTHING, eq=False, repr=False)
+
+    def make_default(self) -> t.Any:
+        """Return the default, or `attrs.NOTHING` where there is none, or none that is known without an instance."""
+        if not isinstance(self.default, attr.Factory):  # type: ignore[arg-type]
+            return self.default
+        return attrs.NOTHING if self.default.takes_self else self.default.factory()
 
 
 @attrs.frozen
@@ -122,13 +130,22 @@ def _field(cls: type, field: t.Any, hint: t.Any) -> Field:
         )
     nested, optional = _nested(hint)
     secret = bool(field.metadata.get(SECRET))
-    return Field(field.name, getattr(field, "alias", None) or field.name, hint, required, secret, nested, optional)
+    argument = getattr(field, "alias", None) or field.name
+    return Field(field.name, argument, hint, required, secret, nested, optional, _default(field))
 
 
 def _required(field: t.Any) -> bool:
     if isinstance(field, attr.Attribute):
         return field.default is attrs.NOTHING
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _default(field: t.Any) -> t.Any:
+    if isinstance(field, attr.Attribute):
+        return field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return attrs.Factory(field.default_factory)
+    return attrs.NOTHING if field.default is dataclasses.MISSING else field.default
 
 
 def plain(hint: t.Any) -> t.Any:

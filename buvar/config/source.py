@@ -17,7 +17,7 @@ from cattrs.errors import ForbiddenExtraKeysError
 from buvar.components import missing
 from buvar.errors import ConfigError, ConfigProblem, ConversionError, Place, did_you_mean
 
-from . import convert, describe, files, flaws, texts, tree, words
+from . import convert, describe, files, flaws, include, texts, tree, words
 from .claims import Claims
 
 T = t.TypeVar("T")
@@ -44,21 +44,12 @@ class ConfigSource(dict[str, t.Any]):
 
     @classmethod
     def read(cls, *paths: str | os.PathLike[str], env_prefix: str | None = None) -> t.Self:
-        """Read and merge TOML files, the last being the strongest.
+        """Read and merge TOML files, and what they include by ``[buvar] include``, the last being the strongest.
 
         Raises one `ConfigError` with all files that cannot be read or do not parse, with line and column.
         """
         source = cls(env_prefix=env_prefix)
-        documents: list[files.Document] = []
-        problems: list[ConfigProblem] = []
-        for path in paths:
-            try:
-                documents.append(files.read(path))
-            except ConfigError as error:
-                problems.extend(error.problems)
-        if problems:
-            raise ConfigError(*problems)
-        for document in documents:
+        for document in include.read(paths):
             source._stack(files.Layer(document.values, document))
         return source
 
@@ -112,7 +103,7 @@ class ConfigSource(dict[str, t.Any]):
         *config_cls* is an attrs class or a dataclass. Raises one `ConfigError` with all that is wrong.
         Tables in the root that the class does not know are other sections, and left alone.
         """
-        return t.cast("T", _Loading(self, config_cls, name).run())
+        return t.cast("T", Loading(self, config_cls, name).run())
 
     def _stack(self, layer: files.Layer, origin: str | None = None) -> None:
         clashes: list[files.Path] = []
@@ -167,20 +158,22 @@ def _toml_value(text: str) -> t.Any:
     return table["value"] if len(table) == 1 else text
 
 
-class _Loading:
+class Loading:
     """One call of `ConfigSource.load`: the values of a section, what goes over them, and what is wrong with them."""
 
-    def __init__(self, source: ConfigSource, cls: type, name: str | None) -> None:
+    def __init__(self, source: ConfigSource, cls: type, name: str | None = None) -> None:
         self.source = source
         self.cls = cls
         self.section: tuple[str, ...] = (name,) if name else ()
         self.variables = source.claims.claim(cls, self.section, source.env_prefix).variables
         self.origins: dict[files.Path, str] = {}
         self.problems: list[ConfigProblem] = []
+        #: what is configured, before it is converted
+        self.values: t.Any = {}
 
     def run(self) -> t.Any:
         """Return the instance, or raise `ConfigError`."""
-        values = self._options(self._environment(self._configured()))
+        values = self.values = self._options(self._environment(self._configured()))
         cause = instance = None
         failed: list[flaws.Flaw] = []
         try:
@@ -254,13 +247,13 @@ class _Loading:
             for key in sorted(flaw.error.extra_fields, key=str):
                 hint = did_you_mean(str(key), known) or f"; the keys are {', '.join(known) or 'none'}"
                 yield ConfigProblem(
-                    tree.dotted((*path, key)), f"unknown key{hint}", self._origin((*flaw.path, key)), "BV102"
+                    tree.dotted((*path, key)), f"unknown key{hint}", self.origin((*flaw.path, key)), "BV102"
                 )
         elif flaw.missing:
             advice = self._advice(flaw.path)
-            yield ConfigProblem(tree.dotted(path), f"is required; {advice}", self._origin(flaw.path[:-1]), "BV103")
+            yield ConfigProblem(tree.dotted(path), f"is required; {advice}", self.origin(flaw.path[:-1]), "BV103")
         else:
-            yield ConfigProblem(tree.dotted(path), words.explain(flaw.error), self._origin(flaw.path))
+            yield ConfigProblem(tree.dotted(path), words.explain(flaw.error), self.origin(flaw.path))
 
     def _advice(self, path: files.Path) -> str:
         table = tree.dotted(self.section + path[:-1])
@@ -272,7 +265,7 @@ class _Loading:
             return place
         return f"{place} or the environment variable {' or '.join(names)}"
 
-    def _origin(self, path: files.Path) -> Place | str | None:
+    def origin(self, path: files.Path) -> Place | str | None:
         where = self.source.option_for(self.section + path)
         if where is not None:
             return where

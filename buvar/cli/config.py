@@ -1,0 +1,196 @@
+"""``buvar config``: what a service is configured to and why, what can be configured, and whether it fits."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+import typing as t
+
+import attrs
+import click
+
+from buvar import errors
+from buvar.cli import check as checking
+from buvar.cli import rehearsed
+from buvar.config import describe, docs, effective, template, toml, tree
+from buvar.di import typeform
+from buvar.staging import codes
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from buvar.cli.rehearsed import Rehearsed, Wanted
+    from buvar.config.claims import Claim
+    from buvar.config.effective import Section, Setting
+
+_WIDTH: t.Final = 100
+#: what begins the codes of what is wrong with a configuration
+_CODES: t.Final = "BV1"
+
+
+@click.group("config")
+def command() -> None:
+    """Show, check and explain the configuration of a service.
+
+    The service is named as for `buvar run`, by PLUGINs, by files with -c, or by both. Its plugins are prepared in order
+    to see what they read; no task runs. Secrets are masked.
+    """
+
+
+@command.command("show")
+@rehearsed.options
+@click.option("--section", "names", multiple=True, metavar="NAME", help="Show this section only.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, for other programs.")
+def show(wanted: Wanted, names: tuple[str, ...], as_json: bool) -> None:
+    """Show each value that is read, and where it came from.
+
+    That is a line of a file, an environment variable, an option --set, or the default of the class. What is wrong is
+    told on stderr, and the exit code is 1 then.
+    """
+    service = wanted.rehearse()
+    found = [each for each in effective.sections(service.source) if not names or _is_of(each.claim.section, names)]
+    if unknown := [name for name in names if not any(_is_of(each.claim.section, [name]) for each in found)]:
+        known = {".".join(each.claim.section) for each in effective.sections(service.source)}
+        raise errors.UsageError(f"nothing reads a section {unknown[0]!r}{errors.did_you_mean(unknown[0], known)}")
+    if as_json:
+        click.echo(json.dumps({"settings": [_setting(s) for each in found for s in each.settings]}, indent=2))
+    else:
+        click.echo("\n\n".join(_tables(found)))
+    problems = [each for each in service.diagnostics if each.severity != "info"]
+    checking.write([each for each in problems if each.code.startswith(_CODES)], err=True)
+    _tell_of_failed(service)
+    sys.exit(checking.is_bad(each for each in problems if each.code.startswith(_CODES)))
+
+
+@command.command("env")
+@rehearsed.options
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, for other programs.")
+def env(wanted: Wanted, as_json: bool) -> None:
+    """List all environment variables that are read, with type, default and what they are for."""
+    service = wanted.rehearse()
+    claims = _claims(service)
+    if as_json:
+        found = [_variable(claim, each) for claim in claims for each in claim.variables]
+        click.echo(json.dumps({"variables": found}, indent=2))
+    else:
+        click.echo("\n\n".join(_environment(claim) for claim in claims if claim.variables))
+    _tell_of_failed(service)
+
+
+@command.command("template")
+@rehearsed.options
+def write_template(wanted: Wanted) -> None:
+    """Write a commented TOML file with all that can be configured.
+
+    What has a default is commented out; what is required is marked so, and has to be filled in.
+    """
+    service = wanted.rehearse()
+    given: t.Any = {("buvar",): {"plugins": service.settings.plugins}}
+    click.echo(template.write(_claims(service), given), nl=False)
+    _tell_of_failed(service)
+
+
+@command.command("check")
+@rehearsed.options
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, for other programs.")
+@click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
+def check(wanted: Wanted, as_json: bool, strict: bool) -> None:
+    """Tell all that is wrong with the configuration; `buvar check` tells that and all else."""
+    service = None
+    try:
+        service = wanted.rehearse()
+    except errors.ConfigError as error:
+        found = list(codes.diagnose(error))
+    else:
+        found = [each for each in service.diagnostics if each.code.startswith(_CODES)]
+    checking.tell(found, as_json=as_json)
+    if service is not None:
+        _tell_of_failed(service)
+    sys.exit(checking.is_bad(found, strict=strict))
+
+
+def _is_of(section: tuple[str, ...], names: c.Sequence[str]) -> bool:
+    return ".".join(section) in names
+
+
+def _tell_of_failed(service: Rehearsed) -> None:
+    """Tell that what only plugins know that failed is missing."""
+    others = [d for d in service.diagnostics if d.severity == "error" and d.code.startswith("BV2")]
+    if others:
+        click.echo("plugins fail to prepare, what only they read is not told here; see buvar check:", err=True)
+        checking.write(others, err=True)
+
+
+def _claims(service: Rehearsed) -> list[Claim]:
+    """Return all that may be read, also by classes that nobody has asked for yet."""
+    if problems := effective.claim_all(service.source):
+        raise errors.ConfigError(*problems)
+    return sorted(service.source.claims, key=lambda claim: claim.section)
+
+
+# -- show
+
+
+def _tables(found: c.Iterable[Section]) -> c.Iterator[str]:
+    for each in found:
+        tables: dict[tuple[t.Any, ...], list[Setting]] = {}
+        for setting in each.settings:
+            tables.setdefault(setting.path[:-1], []).append(setting)
+        for path, settings in tables.items():
+            lines = [_line(setting) for setting in settings]
+            width = min(max(len(text) for text, _ in lines), _WIDTH // 2)
+            head = [click.style(f"[{toml.dotted(map(str, path))}]", bold=True)] if path else []
+            yield "\n".join([*head, *(f"{text:<{width}}  {click.style(why, dim=True)}" for text, why in lines)])
+
+
+def _line(setting: Setting) -> tuple[str, str]:
+    key, origin = toml.key(str(setting.path[-1])), rehearsed.shorten(setting.origin)
+    if setting.value is None:
+        return f"# {key} =", f"# {origin}"
+    return f"{key} = {toml.value(setting.value)}", f"# {origin}"
+
+
+def _setting(setting: Setting) -> dict[str, t.Any]:
+    origin = attrs.asdict(setting.origin) if isinstance(setting.origin, errors.Place) else setting.origin
+    value = json.loads(json.dumps(setting.value, default=str))
+    return {"path": str(setting), "value": value, "origin": origin, "secret": setting.secret}
+
+
+# -- env
+
+
+def _holder(claim: Claim, variable: describe.Variable) -> t.Any:
+    """Return the class that has the field of a variable."""
+    cls: t.Any = claim.cls
+    for key in variable.path[:-1]:
+        cls = next(field.nested for field in describe.fields(cls) if field.key == key)
+    return cls
+
+
+def _environment(claim: Claim) -> str:
+    lines = [click.style(f"# [{'.'.join(claim.section)}]" if claim.section else "# above all tables", bold=True)]
+    for variable in claim.variables:
+        facts = _variable(claim, variable)
+        default = "" if facts["default"] is None else f" = {toml.value(facts['default'])}"
+        notes = ", ".join(name for name in ("required", "secret", "set") if facts[name])
+        lines.append(f"{variable.name}  {facts['type']}{default}{f'  ({notes})' if notes else ''}")
+        lines += textwrap.wrap(facts["help"], _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def _variable(claim: Claim, variable: describe.Variable) -> dict[str, t.Any]:
+    field = variable.field
+    default = None if variable.from_file else field.make_default()
+    told = None if default is attrs.NOTHING else effective.plain(default, field.type, secret=field.secret)
+    return {
+        "variable": variable.name,
+        "path": tree.dotted(claim.section + variable.path),
+        "type": "path of a file that holds the value" if variable.from_file else typeform.show(field.type),
+        "default": json.loads(json.dumps(told, default=str)),
+        "required": field.required and not variable.from_file,
+        "secret": field.secret,
+        "set": variable.name in os.environ,
+        "help": docs.of_fields(_holder(claim, variable)).get(field.key, ""),
+    }

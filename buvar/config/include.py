@@ -1,0 +1,87 @@
+"""Files that name others: ``[buvar] include = ["base.toml", "conf.d/*.toml"]``.
+
+Included files are weaker than the file that includes them, the last one named being the strongest of them. Their names
+start from the folder of that file; one with wildcards means all that match, in the order of their names, maybe none.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import typing as t
+
+from buvar.errors import ConfigError, ConfigProblem
+
+from . import files
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+#: where a file says what it includes
+KEYS: t.Final = ("buvar", "include")
+#: so many files may include one another
+DEEPEST: t.Final = 20
+
+
+def read(paths: c.Iterable[str | os.PathLike[str]]) -> list[files.Document]:
+    """Read files, and all that they include, the weakest first.
+
+    Raises one `ConfigError` with all that cannot be read, or cannot be included.
+    """
+    reading = _Reading()
+    for path in paths:
+        reading.read(os.fspath(path), ())
+    if reading.problems:
+        raise ConfigError(*reading.problems)
+    return reading.documents
+
+
+class _Reading:
+    def __init__(self) -> None:
+        self.documents: list[files.Document] = []
+        self.problems: list[ConfigProblem] = []
+
+    def read(self, path: str, above: tuple[str, ...]) -> None:
+        """Read a file that those *above* include one another to, after all that it includes."""
+        try:
+            document = files.read(path)
+        except ConfigError as error:
+            self.problems += error.problems
+            return
+        above = (*above, os.path.realpath(path))
+        for number, name in enumerate(self._names(document)):
+            for found in self._found(document, number, name):
+                if os.path.realpath(found) in above:
+                    self._problem(document, number, f"{found} includes itself; remove it from one of the files")
+                elif len(above) == DEEPEST:
+                    self._problem(document, number, f"files include one another {DEEPEST} deep; name them with -c")
+                else:
+                    self.read(found, above)
+        self.documents.append(document)
+
+    def _names(self, document: files.Document) -> list[str]:
+        value: t.Any = document.values
+        for key in KEYS:
+            value = value.get(key, []) if isinstance(value, dict) else []
+        if isinstance(value, list) and all(isinstance(name, str) for name in value):
+            return value
+        self._problem(document, None, "expected a list of file names")
+        return []
+
+    def _found(self, document: files.Document, number: int, name: str) -> list[str]:
+        if "\0" in name or not name:
+            self._problem(document, number, f"{name!r} is no name of a file")
+            return []
+        folder = os.path.dirname(document.file)  # noqa: PTH120 - names stay as they were given
+        if glob.has_magic(name):
+            return sorted(glob.glob(os.path.join(glob.escape(folder), name), recursive=True))  # noqa: PTH118, PTH207
+        path = os.path.join(folder, name)  # noqa: PTH118
+        if not os.path.exists(path):  # noqa: PTH110
+            self._problem(document, number, f"there is no file {path}; create it, or correct the name")
+            return []
+        return [path]
+
+    def _problem(self, document: files.Document, number: int | None, message: str) -> None:
+        path: files.Path = KEYS if number is None else (*KEYS, number)
+        place = files.Layer(document.values, document).origin(path)
+        self.problems.append(ConfigProblem(".".join(KEYS), message, place, "BV104"))
