@@ -19,14 +19,13 @@ ACCESS_LOG: t.Final = "aiohttp.log:access_logger"
 
 @attrs.frozen
 class Certificate:
-    """What makes the server speak TLS: files in PEM format.
+    """What makes the server speak TLS: files in PEM format."""
 
-    *cert* has the certificate and those that it builds on; *key* the private key (None: it is in *cert* too),
-    *password* decrypts it.
-    """
-
+    #: the file with the certificate and those that it builds on
     cert: str
+    #: the file with the private key; by default it is in the first one too
     key: str | None = None
+    #: what decrypts the key
     password: str | None = config.secret_var(None)
 
     def load(self) -> tls.SSLContext:
@@ -70,30 +69,32 @@ def _between(low: int, high: float = math.inf) -> t.Any:
 class AioHttpConfig(config.Config, section=SECTION):
     """Where and how the application is served.
 
-    The server listens on *sock* if there is one, or else on *host* and *port* (default: 8080, with TLS 8443), or else
-    on the unix socket *path*. Where a socket of that address is shared by all workers, it is that one. Without any of
-    them it listens on all shared sockets.
-
-    *host* empty means all IPv4 addresses; of a name the first IPv4 address is taken. *sock* is a socket; in a
-    configuration a socket URI, or the number of a file descriptor. *backlog* is the length of the queue of a socket
-    that is not shared.
-
-    At stop the server waits up to *shutdown_timeout* seconds for requests in flight, and up to *linger* seconds for
-    connections that are idle to send one more. *handle_signals* lets aiohttp handle INT and TERM in place of the stage:
-    nothing is drained then. *access_log* is a logger, the dotted name of one, or True for aiohttp's. *ssl_context* or
-    *ssl* make it speak TLS.
+    The server listens on *sock* if there is one, or else on *host* and *port*, or else on the unix socket *path*. Where
+    a socket of that address is shared by all workers, it is that one. Without any of them it listens on all shared
+    sockets.
     """
 
+    #: the address to listen on; empty: all of IPv4; of a name its first IPv4 address
     host: str | None = None
+    #: the port to listen on, 8080 by default, with TLS 8443
     port: int | None = attrs.field(default=None, validator=_between(0, 65535))
+    #: the file of a unix socket to listen on
     path: str | None = None
+    #: a socket: its URI, or the number of its file descriptor
     sock: socket.socket | None = None
+    #: seconds that requests in flight may take at stop
     shutdown_timeout: float = attrs.field(default=60.0, validator=_between(0))
+    #: what to speak TLS with, from code
     ssl_context: tls.SSLContext | None = None
+    #: the length of the queue of a socket that is not shared
     backlog: int = attrs.field(default=128, validator=_between(1))
+    #: whether aiohttp handles INT and TERM in place of the stage: nothing is drained then
     handle_signals: bool = config.bool_var(False)
+    #: the dotted name of a logger for requests; true: aiohttp's
     access_log: logging.Logger | None = attrs.field(default=None, converter=access_logger)
+    #: seconds that idle connections have at stop to send one more request
     linger: float = attrs.field(default=2.0, validator=_between(0))
+    #: makes the server speak TLS
     ssl: Certificate | None = None
 
     def load_ssl(self) -> tls.SSLContext | None:

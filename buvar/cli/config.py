@@ -14,8 +14,7 @@ import click
 from buvar import errors
 from buvar.cli import check as checking
 from buvar.cli import rehearsed
-from buvar.config import describe, docs, effective, template, toml, tree
-from buvar.di import typeform
+from buvar.config import describe, docs, effective, template, toml, tree, words
 from buvar.staging import codes
 
 if t.TYPE_CHECKING:
@@ -161,14 +160,6 @@ def _setting(setting: Setting) -> dict[str, t.Any]:
 # -- env
 
 
-def _holder(claim: Claim, variable: describe.Variable) -> t.Any:
-    """Return the class that has the field of a variable."""
-    cls: t.Any = claim.cls
-    for key in variable.path[:-1]:
-        cls = next(field.nested for field in describe.fields(cls) if field.key == key)
-    return cls
-
-
 def _environment(claim: Claim) -> str:
     lines = [click.style(f"# [{'.'.join(claim.section)}]" if claim.section else "# above all tables", bold=True)]
     for variable in claim.variables:
@@ -187,10 +178,10 @@ def _variable(claim: Claim, variable: describe.Variable) -> dict[str, t.Any]:
     return {
         "variable": variable.name,
         "path": tree.dotted(claim.section + variable.path),
-        "type": "path of a file that holds the value" if variable.from_file else typeform.show(field.type),
+        "type": "path of a file that holds the value" if variable.from_file else words.spelled(field.type),
         "default": json.loads(json.dumps(told, default=str)),
-        "required": field.required and not variable.from_file,
+        "required": field.required and not variable.from_file and len(variable.path) == 1,
         "secret": field.secret,
         "set": variable.name in os.environ,
-        "help": docs.of_fields(_holder(claim, variable)).get(field.key, ""),
+        "help": docs.of_nested(claim.cls, variable.path),
     }

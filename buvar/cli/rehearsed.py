@@ -13,7 +13,7 @@ import attrs
 import click
 
 from buvar import errors, fork
-from buvar.cli import settings
+from buvar.cli import progress, settings
 from buvar.components import Components
 from buvar.config import ConfigSource, unread
 from buvar.diagnostic import Diagnostic
@@ -60,8 +60,15 @@ class Wanted:
             components, start_timeout=timeouts.start, teardown_timeout=timeouts.teardown, cancel_timeout=timeouts.cancel
         )
         graphs: list[Graph] = []
-        diagnostics = stage.rehearse(*found.plugins, slow=slow, look=lambda: graphs.append(stage.graph()))
+        with progress.shown(lambda: _preparing(stage)):
+            diagnostics = stage.rehearse(*found.plugins, slow=slow, look=lambda: graphs.append(stage.graph()))
         return Rehearsed(source, found, stage, graphs[0], diagnostics)
+
+
+def _preparing(stage: rehearsal.Rehearsal) -> str:
+    # who waits for another one is not what takes long
+    names = [plugin.name for plugin in tuple(stage.plugins) if plugin.is_busy]
+    return f"preparing {', '.join(names)} …" if names else ""
 
 
 @attrs.frozen

@@ -68,7 +68,8 @@ def command(
     try:
         source, found = settings.read(files, assignments)
         found = attrs.evolve(found, **{name: value for name, value in given.items() if value not in {None, ()}})
-        watching = functools.partial(_watching, files, folders, patterns) if reload or folders or patterns else None
+        watches = reload or folders or patterns
+        watching = functools.partial(_watching, source.paths, folders, patterns) if watches else None
         _serve(source, found, traceback, watching)
     except Exception as error:
         fork.tell_supervisor(error)

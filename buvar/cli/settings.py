@@ -9,12 +9,13 @@ import typing as t
 import attrs
 
 from buvar import errors
-from buvar.config import ConfigSource
+from buvar.config import ConfigSource, describe
 from buvar.forking.health import Limits
 from buvar.log import level_number
 
 SECTION = "buvar"
 ENV_PREFIX = "APP"
+_IN_FILES_ONLY: t.Final = {describe.IN_FILES_ONLY: True}
 
 
 def _check_level(_: object, attribute: object, level: str) -> None:
@@ -26,50 +27,57 @@ def _check_level(_: object, attribute: object, level: str) -> None:
 
 @attrs.frozen
 class LogSettings:
-    """How to log. *tty*: for people (true) or one JSON object a line (false); by default: is stderr a terminal?"""
+    """How to log."""
 
+    #: what is logged at least: DEBUG, INFO, WARNING, ERROR, CRITICAL
     level: str = attrs.field(default="INFO", validator=_check_level)
+    #: for people (true), or one JSON object a line (false); by default: is stderr a terminal?
     tty: bool | None = None
 
 
 @attrs.frozen
 class Timeouts:
-    """How long things may take, in seconds.
+    """How long things may take, in seconds."""
 
-    *start*: all plugins to prepare. *cancel*: tasks to finish once they are asked to. *teardown*: each thing to be torn
-    down. *shutdown*: a worker to stop, before it is killed.
-    """
-
+    #: all plugins to prepare
     start: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
+    #: tasks to finish once they are asked to
     cancel: float = attrs.field(default=60.0, validator=attrs.validators.ge(0))
+    #: each thing to be torn down
     teardown: float = attrs.field(default=30.0, validator=attrs.validators.gt(0))
+    #: a worker to stop, before it is killed
     shutdown: float = attrs.field(default=90.0, validator=attrs.validators.gt(0))
 
 
 @attrs.frozen
 class Settings:
-    """What ``buvar run`` reads from ``[buvar]``.
+    """What is to run, and how."""
 
-    *workers*: how many processes, 0 for one for each usable CPU, 1 for no fork. *sockets*: the URIs to listen on.
-    *backlog*: how many connections may wait to be accepted. *accept*: do workers take them from one queue, or has each
-    slot its own? *limits*: which workers are given up, or replaced; see `buvar.fork.Limits`. *preload*: modules to
-    import before the fork. *user*, *group*: who workers become. *pid_file*: a file for the pid of the service.
-    *control*: the path of the control socket, or is there to be one where ``buvar status`` looks?
-    *env_prefix*: what environment variables that override the configuration begin with.
-    """
-
+    #: the plugins of the service: "package.module", "package.module:function"
     plugins: list[str] = attrs.Factory(list)
-    include: list[str] = attrs.Factory(list)
+    #: files to read before this one, which is stronger; from its folder, also with wildcards
+    include: list[str] = attrs.field(factory=list, metadata=_IN_FILES_ONLY)
+    #: processes that serve: 0 is one for each usable CPU, 1 does not fork
     workers: int = attrs.field(default=1, validator=attrs.validators.ge(0))
+    #: the URIs to listen on: "tcp://127.0.0.1:8080", "unix:///path", "fd://3"
     sockets: list[str] = attrs.Factory(list)
+    #: how many connections may wait to be accepted
     backlog: int = attrs.field(default=2048, validator=[attrs.validators.gt(0), attrs.validators.lt(2**31)])
+    #: do workers take connections from one queue ("shared"), or has each its own ("slots")?
     accept: t.Literal["shared", "slots"] = "shared"
+    #: the event loop
     loop: t.Literal["asyncio", "uvloop"] = "asyncio"
+    #: modules to import before the fork, so that workers share their memory
     preload: list[str] = attrs.Factory(list)
-    env_prefix: str = ENV_PREFIX
+    #: what environment variables that override the configuration begin with
+    env_prefix: str = attrs.field(default=ENV_PREFIX, metadata=_IN_FILES_ONLY)
+    #: who workers become once the sockets are bound
     user: str | None = None
+    #: the group that workers have then
     group: str | None = None
+    #: a file for the pid of the service
     pid_file: str | None = None
+    #: the path of the control socket, or is there to be one where `buvar status` looks?
     control: str | bool = True
     log: LogSettings = LogSettings()
     timeouts: Timeouts = Timeouts()
@@ -89,6 +97,9 @@ def read(files: t.Sequence[str], assignments: t.Sequence[str]) -> tuple[ConfigSo
         key, equals, value = assignment.partition("=")
         if not equals or not all(key.split(".")):
             message = f"--set {assignment!r} is no assignment; write --set section.field=value"
+            raise errors.ConfigError(errors.ConfigProblem("", message, code="BV111"))
+        if key.strip() in {f"{SECTION}.include", f"{SECTION}.env_prefix"}:
+            message = f"--set {key} comes too late: files say that, before options are looked at"
             raise errors.ConfigError(errors.ConfigProblem("", message, code="BV111"))
         source.override(key, value)
     return source, source.load(Settings, SECTION)

@@ -23,6 +23,8 @@ if t.TYPE_CHECKING:
 
 #: the key in a field's metadata that marks it as secret
 SECRET: t.Final = "secret"  # noqa: S105 - the word itself
+#: the key that marks it as one that is read before the environment is looked at
+IN_FILES_ONLY: t.Final = "in_files_only"
 
 Target: t.TypeAlias = dict[str, t.Any]
 
@@ -32,7 +34,8 @@ class Field:
     """A field of a configuration class: *key* in a table, *argument* of the class, and the *type* with names resolved.
 
     *nested* is the class of a field that is a table of its own; *optional* says that None may stand for that table.
-    *default* is that of the class, an `attrs.Factory` where it is made anew each time.
+    *default* is that of the class, an `attrs.Factory` where it is made anew each time. *in_files_only* says that no
+    variable sets it.
     """
 
     key: str
@@ -43,6 +46,7 @@ class Field:
     nested: type | None
     optional: bool
     default: t.Any = attrs.field(default=attrs.NOTHING, eq=False, repr=False)
+    in_files_only: bool = False
 
     def make_default(self) -> t.Any:
         """Return the default, or `attrs.NOTHING` where there is none, or none that is known without an instance."""
@@ -131,7 +135,8 @@ def _field(cls: type, field: t.Any, hint: t.Any) -> Field:
     nested, optional = _nested(hint)
     secret = bool(field.metadata.get(SECRET))
     argument = getattr(field, "alias", None) or field.name
-    return Field(field.name, argument, hint, required, secret, nested, optional, _default(field))
+    in_files_only = bool(field.metadata.get(IN_FILES_ONLY))
+    return Field(field.name, argument, hint, required, secret, nested, optional, _default(field), in_files_only)
 
 
 def _required(field: t.Any) -> bool:
@@ -233,6 +238,8 @@ def _variables(
 ) -> c.Iterator[Variable]:
     for field in fields(cls):
         here = (*path, field.key)
+        if field.in_files_only:
+            continue
         if field.nested is None:
             name = variable_name(*prefix, *here)
             yield Variable(name, here, field)

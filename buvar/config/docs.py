@@ -11,6 +11,8 @@ import inspect
 import textwrap
 import typing as t
 
+from . import describe
+
 if t.TYPE_CHECKING:
     import collections.abc as c
 
@@ -68,6 +70,13 @@ def _name(statement: ast.stmt) -> str | None:
 def _below(statement: ast.stmt | None) -> str:
     value = statement.value if isinstance(statement, ast.Expr) else None
     return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else ""
+
+
+def of_nested(cls: type, path: tuple[str, ...]) -> str:
+    """Return what is written about the field at a path of fields, below a class."""
+    for key in path[:-1]:
+        cls = next(field.nested or cls for field in describe.fields(cls) if field.key == key)
+    return of_fields(cls).get(path[-1], "")
 
 
 def _above(lines: list[str], line: int) -> str:

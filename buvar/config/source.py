@@ -92,6 +92,11 @@ class ConfigSource(dict[str, t.Any]):
         inner = (option for keys, option in self._options.items() if path and keys[: len(path)] == path)
         return next((f"--set {option.path}" for option in inner), None)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files that were read, the weakest first."""
+        return tuple(layer.document.file for layer in self._layers if layer.document is not None)
+
     def option_for(self, path: files.Path) -> str | None:
         """Return the ``--set`` that gave the value at a path, or the table around it, if one did."""
         found = next((option for keys, option in self._options.items() if path[: len(keys)] == keys), None)

@@ -7,8 +7,6 @@ import typing as t
 
 import attrs
 
-from buvar.di import typeform
-
 from . import describe, docs, effective, toml, words
 
 if t.TYPE_CHECKING:
@@ -63,11 +61,11 @@ class _Writing:
 
 def _field(field: describe.Field, doc: str, given: t.Any, name: str) -> list[str]:
     required, secret = "required" if field.required else "", "secret" if field.secret else ""
-    facts = filter(None, (typeform.show(field.type), required, secret, name))
+    facts = filter(None, (words.spelled(field.type), required, secret, name))
     lines = ["", *_comment(doc), *_comment(f"({', '.join(facts)})")]
     if given is not attrs.NOTHING:
         return [*lines, f"{toml.key(field.key)} = {toml.value(given)}"]
-    return [*lines, f"# {toml.key(field.key)} = {_default(field)}"]
+    return [*lines, f"# {toml.key(field.key)} = {_default(field)}".rstrip()]
 
 
 def _default(field: describe.Field) -> str:

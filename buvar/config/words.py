@@ -84,6 +84,21 @@ def expectation(hint: t.Any) -> str:
     return _EXPECTED.get(origin, f"a {describe(origin)}")
 
 
+def spelled(hint: t.Any) -> str:
+    """Return an annotation as it is written, with the values that it allows where these are few."""
+    hint = schema.plain(hint)
+    if schema.is_union(hint):
+        none = ["None"] if type(None) in t.get_args(hint) else []
+        return " | ".join([*map(spelled, schema.members(hint)), *none])
+    origin, arguments = schema.origin(hint), t.get_args(hint)
+    if origin is t.Literal:
+        return " | ".join(map(repr, arguments))
+    if isinstance(origin, type) and issubclass(origin, enum.Enum):
+        return " | ".join(repr(member.value) for member in origin)
+    name = "..." if hint is Ellipsis else getattr(origin, "__name__", None) or str(origin)
+    return f"{name}[{', '.join(map(spelled, arguments))}]" if arguments else name
+
+
 def _one_of(values: c.Sequence[object]) -> str:
     allowed = [_short.repr(value) for value in values]
     return allowed[0] if len(allowed) == 1 else f"one of {', '.join(allowed)}"

@@ -32,20 +32,19 @@ def _at_least_0(_: object, attribute: attrs.Attribute[t.Any], value: float | Non
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """When a worker is given up, and when it is replaced; 0: never.
+    """When a worker is given up, and when it is replaced, once another one is ready; 0: never."""
 
-    *hang* is how long the loop of a worker may be blocked, also while it drains; *boot* that of one which is not ready
-    yet, in seconds (None: ten seconds longer than its plugins may take to prepare). A worker is replaced, once another
-    one is ready, after *requests* requests, *lifetime* seconds, or when it takes more than *memory* bytes (what is
-    resident, shared pages too); each a little earlier, by up to the fraction *jitter*, so that not all workers are
-    replaced at once.
-    """
-
+    #: seconds that the loop of a worker may be blocked, also while it drains
     hang: float = attrs.field(default=30.0, validator=_at_least_0)
+    #: the same for a worker that is not ready yet (None: ten more than its plugins may take to prepare)
     boot: float | None = attrs.field(default=None, validator=_at_least_0)
+    #: requests after which it is replaced
     requests: int = attrs.field(default=0, validator=_at_least_0)
+    #: seconds after which it is replaced
     lifetime: float = attrs.field(default=0.0, validator=_at_least_0)
+    #: bytes that it may take (what is resident, shared pages too) before it is replaced
     memory: int = attrs.field(default=0, validator=_at_least_0)
+    #: by up to which fraction each of these is less, so that not all workers are replaced at once
     jitter: float = attrs.field(default=0.1, validator=[_at_least_0, attrs.validators.le(1)])
 
     @property

@@ -65,6 +65,11 @@ class PluginRecord:
         return chain
 
     @property
+    def is_busy(self) -> bool:
+        """Whether it is being prepared, and waits for no other plugin."""
+        return not self.prepared.done() and not self._waits
+
+    @property
     def own_seconds(self) -> float:
         """How long the preparation took without that of what it loads."""
         return self.seconds - self.waited

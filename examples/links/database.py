@@ -33,14 +33,13 @@ Row: t.TypeAlias = tuple[t.Any, ...]
 
 @attrs.frozen
 class DatabaseConfig(config.Config, section="database"):
-    """Where the data is.
+    """Where the data is."""
 
-    *path*: the file; its folder is made if there is none. *busy_timeout*: seconds that a write waits for those of other
-    workers. *synchronous*: "full" survives the loss of power, "normal" (faster) only the death of processes.
-    """
-
+    #: the file; its folder is made if there is none
     path: str = attrs.field(default="data/links.sqlite3", validator=attrs.validators.min_len(1))
+    #: seconds that a write waits for those of other workers
     busy_timeout: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
+    #: "full" survives the loss of power, "normal" (faster) only the death of processes
     synchronous: t.Literal["normal", "full"] = "full"
 
 

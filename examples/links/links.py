@@ -23,18 +23,19 @@ PAGING = ("size", "page", "after")
 
 @attrs.frozen
 class LinksConfig(config.Config, section="links"):
-    """How links are made and listed.
+    """How links are made and listed."""
 
-    *public_url*: what short URLs begin with, as ``https://sho.rt``; empty: the address that the request was sent to.
-    *code_length*: letters of a new code. *max_url_length*: characters of a URL. *max_body*: bytes of a request.
-    *page_size*, *max_page_size*: links on a page, unless the request says how many, and at most.
-    """
-
+    #: what short URLs begin with, as "https://sho.rt"; empty: the address that the request was sent to
     public_url: str = ""
+    #: letters of a new code
     code_length: int = attrs.field(default=7, validator=[attrs.validators.ge(4), attrs.validators.le(64)])
+    #: characters of a URL, at most
     max_url_length: int = attrs.field(default=2048, validator=attrs.validators.gt(0))
+    #: bytes of a request, at most
     max_body: int = attrs.field(default=16384, validator=attrs.validators.gt(0))
+    #: links on a page, unless the request says how many
     page_size: int = attrs.field(default=20, validator=attrs.validators.gt(0))
+    #: links on a page, at most
     max_page_size: int = attrs.field(default=100, validator=attrs.validators.gt(0))
 
     def __attrs_post_init__(self) -> None:

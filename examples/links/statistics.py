@@ -33,8 +33,9 @@ READ = "SELECT code, count FROM hits WHERE code IN (SELECT value FROM json_each(
 
 @attrs.frozen
 class StatisticsConfig(config.Config, section="statistics"):
-    """How hits are counted. *interval*: seconds that hits are collected before they are written."""
+    """How hits are counted."""
 
+    #: seconds that hits are collected before they are written
     interval: float = attrs.field(default=0.3, validator=attrs.validators.gt(0))
 
 
