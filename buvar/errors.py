@@ -58,6 +58,8 @@ def summary(error: BaseException) -> str:
     """Return the error as a person reads it: its own sentence if it is one of ours, with its type otherwise."""
     if isinstance(error, BuvarError):
         return str(error)
+    if isinstance(error, BaseExceptionGroup):  # without the count that its text has: all of them follow
+        return error.message
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import aiohttp
 from aiohttp import web
 
-from buvar import context, plugin
+from buvar import context, diagnostic, plugin
 
-from . import connections, homes
+from . import connections, homes, routes
 
 
 async def prepare_app() -> None:
@@ -16,6 +18,8 @@ async def prepare_app() -> None:
     # not a middleware: the first one costs each request more than the scope does
     object.__setattr__(app, "_make_handler", connections.serving(app._make_handler))
     homes.settle(app)
+    check = diagnostic.Check("routes", functools.partial(routes.look, app))
+    context.add(check, name=check)
 
 
 async def prepare_client_session(teardown: plugin.Teardown) -> None:

@@ -25,9 +25,11 @@ _WIDTH: t.Final = len("warning BV999  ")
 def _explain(ctx: click.Context, _: click.Parameter, code: str | None) -> None:
     if code is None or ctx.resilient_parsing:
         return
-    if code.upper() not in CODES:
-        raise click.BadParameter(f"there is no such code{errors.did_you_mean(code.upper(), CODES)}", ctx)
-    click.echo(f"{code.upper()}: {CODES[code.upper()]}")
+    chosen = [*CODES] if code == "all" else [code.upper()]
+    if chosen[0] not in CODES:
+        raise click.BadParameter(f"there is no code {code}; '--explain all' lists those that there are", ctx)
+    for each in chosen:
+        click.echo(f"{each}: {CODES[each]}")
     ctx.exit()
 
 
@@ -37,7 +39,12 @@ def _explain(ctx: click.Context, _: click.Parameter, code: str | None) -> None:
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
 @click.option("--slow", type=click.FloatRange(0), default=1.0, show_default=True, help="Seconds that are long.")
 @click.option(
-    "--explain", metavar="CODE", callback=_explain, is_eager=True, expose_value=False, help="Say what a code means."
+    "--explain",
+    metavar="CODE",
+    callback=_explain,
+    is_eager=True,
+    expose_value=False,
+    help="Say what a code means, or all.",
 )
 def command(wanted: rehearsed.Wanted, as_json: bool, strict: bool, slow: float) -> None:
     """Tell whether a service would start, and what is wrong with it.
@@ -78,11 +85,11 @@ def write(found: c.Iterable[Diagnostic], *, err: bool = False) -> None:
     for each in found:
         head = click.style(f"{each.severity:<8}", fg=_COLOURS[each.severity], bold=True)
         click.echo(f"{head}{each.code:<{_WIDTH - 8}}{each.message}", err=err)
-        place = [] if each.place is None else [f"at {rehearsed.shorten(each.place)}"]
+        place = [] if each.place is None else [f"at {each.place}"]
         advice = [] if each.advice is None else [each.advice]
         plugin = [] if each.plugin is None else [f"plugin {each.plugin}"]
         for line in (*place, *plugin, *each.notes, *advice):
-            click.echo(f"{'':{_WIDTH}}{line}", err=err)
+            click.echo(f"{'':{_WIDTH}}{rehearsed.shorten(line)}", err=err)
 
 
 def _summary(found: c.Sequence[Diagnostic]) -> str:

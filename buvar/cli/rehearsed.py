@@ -121,7 +121,5 @@ def text_of(error: Exception, traceback: bool) -> str:
 
 
 def shorten(place: object) -> str:
-    """Return a place as text, relative to the current folder where it is inside of that."""
-    text = str(place)
-    here = f"{pathlib.Path.cwd()}{os.sep}"
-    return text.removeprefix(here)
+    """Return a place, or a text that has some, with those in the current folder relative to that."""
+    return str(place).replace(f"{pathlib.Path.cwd()}{os.sep}", "")

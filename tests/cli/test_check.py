@@ -1,0 +1,196 @@
+"""``buvar check``: what it says, as what, and with which code it exits."""
+
+import json
+import os
+
+import pytest
+
+SHOP = """
+import asyncio, pathlib
+import attrs
+from buvar import config, context, di, plugin
+
+class Database: ...
+class Users:
+    def __init__(self, database: Database): ...
+
+@attrs.frozen
+class ShopConfig(config.Config, section="shop"):
+    #: what it is called
+    name: str = "corner"
+    port: int = 80
+
+async def prepare():
+    async def run():
+        pathlib.Path("ran").touch()
+    yield run()
+
+async def broken():
+    raise ValueError("no database")
+
+async def needs(load: plugin.Loader):
+    await load("buvar.config")
+    di.register(Users)
+    di.require(Users, ShopConfig)
+
+async def tells():
+    context.add(plugin.Diagnostic("SHOP1", "the shelf is empty", "warning", advice="fill it"), name="shelf")
+
+async def slow():
+    await asyncio.sleep(0.2)
+
+async def loads(load: plugin.Loader):
+    await load(".shop_s", "shop:broken", "shop:tells")
+"""
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A folder with a service."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "config.toml").write_text('[buvar]\nplugins = ["shop"]\n\n[shop]\nname = "x"\n')
+    return tmp_path
+
+
+@pytest.fixture
+def check(forks, shop):
+    """Run the verb in the folder of the service."""
+
+    def check(*arguments, **env):
+        command = "from buvar.cli import main; main(prog_name='buvar')"
+        return forks.run(command, "check", *arguments, cwd=shop, env={**os.environ, **env}, strict=True)
+
+    return check
+
+
+def lines(done):
+    """Return what was written, without the summary, which ends with a time."""
+    *told, summary = done.stdout.splitlines()
+    assert "prepared in" in summary
+    return told
+
+
+def test_a_service_that_would_start_is_fine(check, shop):
+    """Nothing is wrong: it says so and exits with 0; no task has run."""
+    done = check("-c", "config.toml")
+    assert done.returncode == 0
+    assert done.stdout.startswith("fine; 1 plugin prepared in ")
+    assert done.stderr == ""
+    assert not (shop / "ran").exists()
+
+
+def test_all_that_is_wrong_is_told(check):
+    """Faults of plugins, of what is injected and of the configuration come together, errors first."""
+    done = check("shop:needs", "shop:tells", "-c", "config.toml", "--set", "shop.port=http", "--set", "shpo.name=y")
+    assert done.returncode == 1
+    assert lines(done) == [
+        "error   BV301  Database <- Users(database): no component and no adapter provides shop.Database",
+        "               at shop.py:7",
+        "                 Users(database) is at shop.py:7",
+        f"               required at shop.py:{SHOP[: SHOP.index('di.require(')].count(chr(10)) + 1}",
+        "error   BV101  shop.port: expected an integer, got 'http'",
+        "               at --set shop.port",
+        "               in the check 'configuration'",
+        "warning SHOP1  the shelf is empty",
+        "               plugin shop:tells",
+        "               fill it",
+        "warning BV106  nothing reads the section [shpo]; did you mean 'shop'?",
+        "               at --set shpo.name",
+        "               load the plugin that reads it, or remove it",
+    ]
+    assert done.stdout.splitlines()[-1].startswith("2 errors, 2 warnings; 3 plugins prepared in ")
+    assert done.stderr == ""
+
+
+def test_plugins_that_fail_are_told_by_who_loads_them(check):
+    """A plugin that fails does not hide the next one; the same fault is told once."""
+    done = check("shop:loads", "nope")
+    assert done.returncode == 1
+    told = lines(done)
+    assert (
+        "error   BV201  '.shop_s' was not found: a relative name needs a package to start from; write the whole name"
+        in told
+    )
+    assert "error   BV203  ValueError: no database" in told
+    assert "               while preparing plugin shop:broken, loaded by shop:loads" in told
+    assert any(line.startswith("error   BV201  'nope' was not found") for line in told)
+    assert sum("no database" in line for line in told) == 1
+    assert "warning SHOP1  the shelf is empty" in told
+
+
+def test_warnings_count_if_that_is_strict(check):
+    """A warning exits with 0, with --strict with 1; information never counts."""
+    assert check("shop:tells").returncode == 0
+    assert check("shop:tells", "--strict").returncode == 1
+    done = check("shop:slow", "--strict", "--slow", "0.1")
+    assert done.returncode == 0
+    assert done.stdout.startswith("info    BV206  shop:slow took 0.")
+
+
+def test_json_has_all_of_it(check, shop):
+    """With --json it is one document, with places as objects, and the same exit code."""
+    (shop / "config.toml").write_text("[shop]\nport = 'http'\n")
+    done = check("shop:needs", "shop:tells", "-c", "config.toml", "--json")
+    assert done.returncode == 1
+    found = {each["code"]: each for each in json.loads(done.stdout)["diagnostics"]}
+    assert found.keys() == {"BV101", "BV301", "SHOP1"}
+    assert found["BV101"]["place"] == {"file": "config.toml", "line": 2, "column": None}
+    assert found["SHOP1"] == {
+        "code": "SHOP1",
+        "message": "the shelf is empty",
+        "severity": "warning",
+        "place": None,
+        "advice": "fill it",
+        "plugin": "shop:tells",
+        "notes": [],
+    }
+
+
+def test_files_that_cannot_be_read_are_findings(check, shop):
+    """Files that do not parse are told like all else, with their positions."""
+    (shop / "bad.toml").write_text("[shop\n")
+    done = check("shop", "-c", "bad.toml", "-c", "nope.toml")
+    assert done.returncode == 1
+    assert [line for line in lines(done) if "BV" in line] == [
+        "error   BV104  does not parse as TOML: Expected ']' at the end of a table declaration",
+        "error   BV104  there is no such configuration file; create it, or correct the path",
+    ]
+    assert "               at bad.toml:1:6" in lines(done)
+
+
+def test_without_a_plugin_it_is_wrong_use(check):
+    """Where no plugin is named there is nothing to look after: exit code 2."""
+    done = check()
+    assert done.returncode == 2
+    assert done.stderr == "error: no plugin is named; name one, or set plugins = […] in the table [buvar]\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "returncode", "text"),
+    [
+        ("bv106", 0, "BV106: nothing reads a section of the configuration\n"),
+        ("BV999", 2, "there is no code BV999; '--explain all' lists those that there are"),
+        ("all", 0, "BV203: a plugin fails to prepare\n"),
+    ],
+)
+def test_codes_are_explained(check, code, returncode, text):
+    """A code is said in words; an unknown one is wrong use."""
+    done = check("--explain", code)
+    assert done.returncode == returncode
+    assert text in done.stdout + done.stderr
+
+
+def test_the_same_findings_stop_a_start(forks, shop):
+    """What the check calls an error, `buvar run` refuses to start with; a warning is logged."""
+    command = "from buvar.cli import main; main(prog_name='buvar')"
+    env = {**os.environ, "APP_SHOP_NAEM": "x"}
+    wrong = forks.run(command, "run", "shop:needs", "--set", "shop.port=http", cwd=shop, env=env, strict=True)
+    assert wrong.returncode == 1
+    assert "the check before the run found 2 errors" in wrong.stderr
+    assert "shop.port: expected an integer, got 'http' (--set shop.port)" in wrong.stderr
+    assert "Database <- Users(database)" in wrong.stderr
+    fine = forks.run(command, "run", "shop", "-c", "config.toml", cwd=shop, env=env, strict=True)
+    assert fine.returncode == 0
+    (warning,) = (each for each in map(json.loads, fine.stderr.splitlines()) if each["level"] == "warning")
+    assert warning["code"] == "BV107"
+    assert warning["event"] == "the environment variable APP_SHOP_NAEM feeds nothing; did you mean 'APP_SHOP_NAME'?"

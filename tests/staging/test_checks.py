@@ -1,0 +1,218 @@
+"""The check before the run: what plugins find stops a start, or is logged."""
+
+import asyncio
+
+import attrs
+import pytest
+import structlog
+
+from buvar import context, di, errors, plugin
+from buvar.staging import checks
+
+
+@attrs.frozen
+class Limit:
+    size: int = 3
+
+
+def told(caught):
+    return [str(error) for error in caught.value.exceptions]
+
+
+@pytest.fixture
+def warnings():
+    """What is logged as a warning."""
+    with structlog.testing.capture_logs() as logs:
+        yield lambda: [each for each in logs if each["log_level"] == "warning"]
+
+
+def diagnostic(text, **kwargs):
+    return plugin.Diagnostic("XX1", text, **kwargs)
+
+
+async def asynchronously():
+    await asyncio.sleep(0)
+    return [diagnostic("one"), diagnostic("two")]
+
+
+async def one_by_one():
+    yield diagnostic("one")
+    await asyncio.sleep(0)
+    yield diagnostic("two")
+
+
+def lazily():
+    yield diagnostic("one")
+    yield diagnostic("two")
+
+
+@pytest.mark.parametrize(
+    "function", [asynchronously, one_by_one, lazily, lambda: [diagnostic("one"), diagnostic("two")]]
+)
+def test_a_check_is_any_kind_of_function(function):
+    """A check may be a function, a coroutine function, or a generator of either kind; all that it finds is told."""
+
+    async def prepare():
+        context.add(plugin.Check("any", function), name="any")
+
+    with pytest.raises(ExceptionGroup, match="found 2 errors") as caught:
+        plugin.stage(prepare)
+    assert told(caught) == ["XX1 one", "XX1 two"]
+    assert errors.exit_code(caught.value) == errors.EXIT_USAGE
+
+
+def test_a_check_runs_when_all_are_prepared_and_before_tasks():
+    """What a later plugin adds is there, the parameters are injected, and no task has begun."""
+    steps = []
+
+    async def task():
+        steps.append("task")
+
+    async def early():
+        def look(limit: Limit):
+            steps.append(limit.size)
+
+        context.add(plugin.Check("limit", look), name="limit")
+        yield task()
+
+    async def late():
+        context.add(Limit(7))
+
+    plugin.stage(early, late)
+    assert steps == [7, "task"]
+
+
+def test_errors_of_all_kinds_come_together():
+    """What is injected and cannot be, what checks find, and what they raise, are told in one group."""
+
+    class Nowhere: ...
+
+    def fails():
+        raise ValueError("no idea")
+
+    async def prepare():
+        di.require(Nowhere)
+        context.add(plugin.Check("fails", fails), name="fails")
+        context.add(diagnostic("seen while preparing"), name="seen")
+
+    with pytest.raises(ExceptionGroup, match="found 3 errors") as caught:
+        plugin.stage(prepare)
+    assert {type(error) for error in caught.value.exceptions} == {
+        errors.ResolveError,
+        errors.DiagnosticError,
+        ValueError,
+    }
+    (raised,) = (
+        error for error in caught.value.exceptions if isinstance(error, ValueError) and str(error) == "no idea"
+    )
+    assert any("in the check 'fails' of" in note for note in raised.__notes__)
+    assert errors.exit_code(caught.value) == errors.EXIT_FAILED
+
+
+def test_warnings_are_logged_and_stop_nothing(warnings):
+    """A warning is logged with its code, place and advice; information is not; the service runs."""
+
+    async def prepare():
+        place = errors.Place("shop.py", 3)
+        context.add(diagnostic("odd", severity="warning", place=place, advice="change it"), name=1)
+        context.add(diagnostic("by the way", severity="info"), name=2)
+
+    assert plugin.stage(prepare) == []
+    (line,) = warnings()
+    assert line == {"event": "odd", "log_level": "warning", "code": "XX1", "place": "shop.py:3", "advice": "change it"}
+
+
+def test_a_stage_that_does_not_tell_logs_no_warnings(warnings):
+    """Of several workers one tells warnings; errors count in each."""
+
+    async def prepare():
+        context.add(diagnostic("odd", severity="warning"), name=1)
+
+    stage = plugin.Stage()
+    stage.tells = False
+    assert stage.run(prepare) == []
+    assert warnings() == []
+
+
+def test_a_check_that_gives_something_else_is_told():
+    """What is no Diagnostic is an error that names the check."""
+
+    async def prepare():
+        context.add(plugin.Check("odd", lambda: ["text"]), name="odd")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        plugin.stage(prepare)
+    (error,) = caught.value.exceptions
+    assert isinstance(error, TypeError)
+    assert str(error) == "it gave 'text', which is no Diagnostic"
+
+
+def test_a_check_runs_in_the_context_of_its_plugin():
+    """The check of a plugin with walls sees what is behind them, and its findings name it."""
+
+    @plugin.exports()
+    async def walled():
+        def look(limit: Limit):
+            yield diagnostic(f"size {limit.size}")
+
+        context.add(Limit(9))
+        context.add(plugin.Check("size", look), name="size")
+        context.add(diagnostic("of its own"), name="own")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        plugin.stage(walled)
+    found = [error.diagnostic for error in caught.value.exceptions]
+    assert sorted(each.message for each in found) == ["of its own", "size 9"]
+    assert all(each.plugin.endswith("walled") for each in found)
+
+
+def test_a_check_that_is_declared_twice_runs_once():
+    """Two plugins may declare the very same check."""
+    calls = []
+    check = plugin.Check("once", lambda: calls.append(1))
+
+    async def one():
+        context.add(check, name=1)
+
+    async def other():
+        context.add(check, name=2)
+
+    plugin.stage(one, other)
+    assert calls == [1]
+
+
+def test_a_check_may_ask_what_will_be_injected():
+    """Types that adapters and roots need are known, but for what is there as a component."""
+    seen = []
+
+    class Service:
+        def __init__(self, limit: Limit, number: int): ...
+
+    class Root: ...
+
+    async def prepare():
+        def look(needs: plugin.Needs):
+            seen.append(needs.types)
+
+        context.add(3)
+        context.add(Root(), str)  # so that the root is satisfied
+        di.register(Service, Limit)
+        di.require(str)
+        context.add(plugin.Check("needs", look), name="needs")
+
+    plugin.stage(prepare)
+    (types,) = seen
+    assert Limit in types
+    assert not {int, str} & types
+
+
+def test_only_errors_stop_a_start():
+    """An exception and an error stop a start; a warning and information do not."""
+    stop = [
+        checks.error_of(each) is not None for each in (ValueError(), *map(of_severity, ("error", "warning", "info")))
+    ]
+    assert stop == [True, True, False, False]
+
+
+def of_severity(severity):
+    return diagnostic("x", severity=severity)
