@@ -1,8 +1,11 @@
 """The documentation is run: each page in a process and a folder of its own, its Python blocks in one namespace."""
 
 import pathlib
+import re
 
 import pytest
+
+from buvar import diagnostic
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -43,3 +46,10 @@ def test_a_wrong_page_is_found(run_page, tmp_path, code):
     assert run_page(page, tmp_path).returncode == 1
     page.write_text("```python\nclass A: pass\n```\n\n```python\nassert A.__module__ == 'page'\n```\n")
     assert run_page(page, tmp_path).returncode == 0
+
+
+def test_every_code_stands_on_the_page_of_the_check():
+    """The page that lists the codes has each of them, with the words of the command, and no other."""
+    text = (ROOT / "docs/check.md").read_text()
+    rows = dict(re.findall(r"^\| `(BV\d+)` \| (.*) \|$", text, re.MULTILINE))
+    assert rows == dict(diagnostic.CODES)

@@ -44,7 +44,7 @@ def _explain(ctx: click.Context, _: click.Parameter, code: str | None) -> None:
     callback=_explain,
     is_eager=True,
     expose_value=False,
-    help="Say what a code means, or all.",
+    help="Say what a code means.",
 )
 def command(wanted: rehearsed.Wanted, as_json: bool, strict: bool, slow: float) -> None:
     """Tell whether a service would start, and what is wrong with it.
