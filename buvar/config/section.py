@@ -33,6 +33,8 @@ class Config:
 
     __slots__ = ()
 
+    #: what is told of one that was not found
+    __buvar_hint__: t.ClassVar[str] = "await load('buvar.config') to have it built from the configuration"
     __buvar_config_section__: t.ClassVar[str | SkipSection | None] = skip_section
     #: section -> the class that it belongs to
     __buvar_config_sections__: t.ClassVar[dict[str | None, type[Config]]] = {}

@@ -26,7 +26,7 @@ class Hint:
         """Return what is known of something under one of *keys*, of one of *names*; None is the name of the unnamed."""
         names = tuple(names)
         asked = sorted(keys, key=lambda key: len(typeform.members(key)))  # a union says less than each of its members
-        tellers = (self._built, self._exported, self._private)
+        tellers = (self._built, self._exported, self._private, _own)
         said = (tell(key, name) for tell in tellers for key in asked for name in names)
         return next(filter(None, said), None)
 
@@ -59,6 +59,12 @@ class Hint:
     def _private(self, key: t.Hashable, name: t.Hashable) -> str | None:
         owner = next((each.name for each in self._others if name in each.names(key, imported=False)), None)
         return None if owner is None else f"{errors.describe(key, name)} is private to {owner}"
+
+
+def _own(key: t.Hashable, name: t.Hashable) -> str | None:
+    """Tell what a class says itself, in its attribute ``__buvar_hint__``."""
+    hint = getattr(typeform.plain(key), "__buvar_hint__", None) if name is None else None
+    return hint if isinstance(hint, str) else None
 
 
 def _answers(exported: t.Hashable, key: t.Hashable) -> bool:

@@ -1,5 +1,6 @@
 """Sections belong to classes."""
 
+import contextvars
 import dataclasses
 import types
 
@@ -8,7 +9,7 @@ import attrs
 import pytest
 
 import buvar.config
-from buvar import config, context, di
+from buvar import config, context, di, errors, plugin
 from buvar.config import ConfigError, ConfigSource
 
 
@@ -186,3 +187,20 @@ def test_the_face_is_what_it_says():
         "skip_section",
         "traverse_attrs",
     }
+
+
+def test_who_has_not_loaded_the_plugin_is_told():
+    """A section that nothing builds is told with the plugin that would."""
+
+    @attrs.frozen
+    class Missing(config.Config, section="missing-plugin"): ...
+
+    async def prepare():
+        await di.nject(Missing)
+
+    def run():
+        di.buvar_adapters.set(di.Adapters())
+        plugin.stage(prepare)
+
+    with pytest.raises(errors.ResolveError, match=r"; await load\('buvar.config'\) to have it built"):
+        contextvars.copy_context().run(run)
