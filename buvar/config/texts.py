@@ -65,6 +65,8 @@ def _from_text(converter: cattrs.Converter, hint: t.Any, text: str) -> t.Any:
         return _json(text, "a JSON list, or values separated by commas")
     if str in allowed:
         return _guess(converter, [member for member in allowed if not is_container(member)], text)
+    if any(member is bool and _fits(converter, member, text) for member in allowed):
+        return converter.structure(text, bool)
     if lists and not any(is_container(item) for member in lists for item in _items(member)):
         return [part.strip() for part in text.split(",")] if start else []
     if any(map(is_container, allowed)) and all(map(is_container, allowed)):
