@@ -156,13 +156,15 @@ class NameNotFoundError(UsageError, ModuleNotFoundError):
     """A dotted name leads nowhere: no such module, or the module has no such attribute.
 
     What the module itself fails to import is never hidden behind this error.
-    Fields: *dotted* (the name as it was written), *reason*.
+    Fields: *dotted* (the name as it was written), *reason*, *missing* (the module that does not exist, None
+    where all of them do).
     """
 
-    def __init__(self, dotted: str, reason: str) -> None:
+    def __init__(self, dotted: str, reason: str, missing: str | None = None) -> None:
         super().__init__(f"{dotted!r} was not found: {reason}", name=dotted)
         self.dotted = dotted
         self.reason = reason
+        self.missing = missing
 
 
 class DottedNameError(UsageError, ValueError):

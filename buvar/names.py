@@ -49,15 +49,33 @@ def _import(dotted: str, module_name: str) -> t.Any:
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        # the missing one is what was asked for, or a package on the way to it: then it is not there; any other missing
-        # module is missing inside of what was found
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+        if error.name is None or _is_inside(error.name, module_name):
             error.add_note(f"while importing {dotted!r}")
             raise
-        raise NameNotFoundError(dotted, _why_missing(error.name)) from None
+        if found := _instead(error.name):
+            raise NameNotFoundError(dotted, found) from None
+        raise NameNotFoundError(dotted, _why_missing(error.name), error.name) from None
     except BaseException as error:
         error.add_note(f"while importing {dotted!r}")
         raise
+
+
+def _is_inside(missing: str, module_name: str) -> bool:
+    """Tell whether a module is missing inside of what was found.
+
+    Otherwise it is what was asked for, or a package on the way to it; what that one needs itself is inside of it.
+    """
+    parent = missing.rpartition(".")[0]
+    return not f"{module_name}.".startswith(f"{missing}.") or bool(parent and parent not in sys.modules)
+
+
+def _instead(module_name: str) -> str | None:
+    """Tell of a function that is there under the name of a module: there is a dot where a colon was meant."""
+    parent, _, last = module_name.rpartition(".")
+    if not parent or not callable((found := vars(sys.modules[parent])).get(last)):
+        return None
+    why = f"{last!r} in {parent!r} is no module" if "__path__" in found else f"{parent!r} is a module, not a package"
+    return f"{why}; write '{parent}:{last}'"
 
 
 def _why_missing(module_name: str) -> str:

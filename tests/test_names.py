@@ -86,7 +86,43 @@ def test_a_missing_attribute_is_told_with_the_nearest(package):
 
 def test_a_module_is_no_package(package):
     """To go on from a module as if it were a package is told as such."""
-    assert "is a module, not a package" in not_found(f"{package}.users.prepare")
+    assert f"'{package}.users' is a module, not a package, and holds no" in not_found(f"{package}.users.x")
+
+
+def test_a_dot_in_place_of_a_colon_is_told(package):
+    """A function that is asked for as if it were a module is told with the name that it has."""
+    told = f"'{package}.users' is a module, not a package; write '{package}.users:prepare'"
+    assert told in not_found(f"{package}.users.prepare")
+    (pathlib.Path(names.resolve(package).__file__).parent / "sub" / "__init__.py").write_text("def find(): ...")
+    assert f"'find' in '{package}.sub' is no module; write '{package}.sub:find'" in not_found(f"{package}.sub.find")
+
+
+@pytest.mark.parametrize(
+    ("dotted", "missing"),
+    [
+        ("there_is_none.sub:x", "there_is_none"),
+        ("{}.user:Users", "{}.user"),
+        (".user", "{}.user"),
+        ("{}.users.x", "{}.users.x"),
+        ("{}.users:x", None),
+        ("{}.users.prepare", None),
+        ("...users", None),
+    ],
+)
+def test_the_module_that_does_not_exist_is_a_fact(package, dotted, missing):
+    """The error has the name of the module that is missing, and None where it is something else that is."""
+    with pytest.raises(errors.NameNotFoundError) as caught:
+        names.resolve(dotted.format(package), package)
+    assert caught.value.missing == (missing and missing.format(package))
+
+
+def test_what_a_package_misses_of_itself_is_its_own_error(package):
+    """A package that imports a module of its own that is not there is broken, also for who asks for that module."""
+    (pathlib.Path(names.resolve(package).__file__).parent / "sub" / "__init__.py").write_text("from .deeper import x")
+    with pytest.raises(ModuleNotFoundError) as caught:
+        names.resolve(f"{package}.sub.deeper")
+    assert not isinstance(caught.value, errors.NameNotFoundError)
+    assert caught.value.__notes__ == [f"while importing '{package}.sub.deeper'"]
 
 
 def test_a_relative_name_needs_a_package():
