@@ -37,6 +37,7 @@ CODES: t.Final[c.Mapping[str, str]] = {
     "BV206": "a plugin took long to prepare",
     "BV207": "a plugin exports what it cannot",
     "BV208": "a teardown fails",
+    "BV209": "an installed plugin that is asked for is not there, or there twice",
     "BV301": "nothing provides what is injected",
     "BV302": "what is injected needs itself",
     "BV303": "what is injected would outlive what it needs",

@@ -156,8 +156,7 @@ class NameNotFoundError(UsageError, ModuleNotFoundError):
     """A dotted name leads nowhere: no such module, or the module has no such attribute.
 
     What the module itself fails to import is never hidden behind this error.
-    Fields: *dotted* (the name as it was written), *reason*, *missing* (the module that does not exist, None
-    where all of them do).
+    Fields: *dotted* (the name as it was written), *reason*, *missing* (a module that does not exist, or None).
     """
 
     def __init__(self, dotted: str, reason: str, missing: str | None = None) -> None:

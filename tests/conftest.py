@@ -1,6 +1,7 @@
 """What all tests share: pytest's tester, our plugins where they are not installed but lie beside us, and services."""
 
 import contextlib
+import functools
 import importlib.metadata
 import json
 import os
@@ -370,3 +371,143 @@ def write(tmp_path, monkeypatch):
             path.write_text(textwrap.dedent(text))
 
     return write
+
+
+# setuptools builds each in a process of its own, as pip has it do, but is imported once: that takes most of the time
+BUILD = """
+import os, sys
+import setuptools.build_meta
+for folder in sys.argv[2:]:
+    pid = os.fork()
+    if not pid:
+        os.chdir(folder)
+        setuptools.build_meta.build_wheel(sys.argv[1])
+        sys.exit()
+    assert os.waitpid(pid, 0)[1] == 0, folder
+"""
+
+PYPROJECT = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+"""
+
+SHOP_MAIL = {
+    "pyproject.toml": """
+[project]
+name = "shop-mail"
+version = "1.0"
+[project.entry-points."buvar.plugins"]
+shop-mail = "shop_mail"
+[project.entry-points."shop.plugins"]
+letters = "shop_mail:letters"
+[tool.setuptools]
+py-modules = ["shop_mail"]
+""",
+    "shop_mail.py": """
+async def prepare():
+    print("mail 1.0")
+
+async def letters():
+    print("letters")
+""",
+}
+OLD_SHOP_MAIL = {name: text.replace("1.0", "0.9") for name, text in SHOP_MAIL.items()}
+SHOP_SEARCH = {
+    "setup.cfg": """
+[metadata]
+name = shop-search
+version = 2.0
+[options]
+packages = shop_search
+[options.entry_points]
+buvar.plugins =
+    shop-search = shop_search.plugin:prepare_search
+""",
+    "shop_search/__init__.py": "",
+    "shop_search/plugin.py": """
+from buvar import plugin
+
+async def prepare_search(load: plugin.Loader):
+    await load("shop_mail")
+    print("search")
+""",
+}
+SHOP_BROKEN = {
+    "setup.cfg": """
+[metadata]
+name = shop-broken
+version = 0.1
+[options]
+py_modules = shop_broken, shop_broken_import
+[options.entry_points]
+broken =
+    good = shop_broken
+    no-module = shop_brokn
+    no-attribute = shop_broken:prepar
+    no-import = shop_broken_import
+    not-async = shop_broken:sync
+failing =
+    fails = shop_broken:fails
+""",
+    "shop_broken.py": """
+async def prepare():
+    print("prepared")
+
+async def fails():
+    raise ValueError("no database")
+
+def sync(): ...
+""",
+    "shop_broken_import.py": "import there_is_no_such_module",
+}
+SHOP_POST = {
+    "setup.cfg": """
+[metadata]
+name = shop-post
+version = 3.0
+[options]
+py_modules = shop_post
+[options.entry_points]
+buvar.plugins =
+    shop-search = shop_post
+    shop-vault = shop_post:prepare_vault
+""",
+    "shop_post.py": """
+from buvar import context, plugin
+
+async def prepare():
+    print("post")
+
+@plugin.exports("key")
+async def prepare_vault():
+    context.add("sesame", "key")
+    print("vault")
+""",
+}
+PIP = "-m pip --quiet --disable-pip-version-check install --no-index --no-deps --no-compile".split()
+SITES = {"shop": [SHOP_MAIL, SHOP_SEARCH, SHOP_BROKEN], "other": [OLD_SHOP_MAIL, SHOP_POST]}
+
+
+@pytest.fixture(scope="session")
+def sites(tmp_path_factory):
+    """The folder with the folders that distributions are installed into: ``sites / "shop"``; see `SITES`."""
+    try:
+        version = importlib.metadata.version("setuptools")
+    except importlib.metadata.PackageNotFoundError:
+        version = "0"
+    if tuple(map(int, version.split(".")[:2])) < (70, 1):
+        pytest.skip("building distributions needs setuptools 70.1, as the extra 'test' has it")
+    root = tmp_path_factory.mktemp("sites")
+    run = functools.partial(subprocess.run, check=True, stdout=subprocess.DEVNULL)
+    for site, distributions in SITES.items():
+        folders = [root / "sources" / site / str(number) for number in range(len(distributions))]
+        for folder, files in zip(folders, distributions):
+            for name, text in {"pyproject.toml": "", **files}.items():
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(PYPROJECT + text if name == "pyproject.toml" else text)
+        run([sys.executable, "-c", BUILD, root / "wheels" / site, *folders])
+        wheels = (root / "wheels" / site).iterdir()
+        run([sys.executable, *PIP, "--target", root / site, *wheels])
+    return root

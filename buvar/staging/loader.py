@@ -26,7 +26,7 @@ import structlog
 
 from buvar import components, context, di, errors, names
 from buvar.di import resolve
-from buvar.staging import exports, hints, record, tasks
+from buvar.staging import discovery, exports, hints, record, tasks
 
 if t.TYPE_CHECKING:
     from buvar.staging import teardown
@@ -287,6 +287,8 @@ class Loader:
 
     ``await load("package.module", ".relative", "package.module:function", module, function)`` prepares each, in this
     order, and returns when all are prepared. Relative names start from the package of the plugin that loads.
+
+    ``await load.installed()`` prepares what installed distributions declare as plugins.
     """
 
     def __init__(self, plugins: Plugins, plugin: record.PluginRecord | None = None) -> None:
@@ -303,13 +305,18 @@ class Loader:
         """What all plugins of the stage yielded, in load order."""
         return (task.awaitable for task in self._plugins.tasks)
 
-    async def __call__(self, *plugins: PluginRef) -> None:
-        """Load *plugins*; see the class. Raises what their preparation raises, with notes that say who loaded whom."""
+    async def __call__(self, *plugins: PluginRef, optional: bool = False) -> None:
+        """Load *plugins*; see the class. Raises what their preparation raises, with notes that say who loaded whom.
+
+        One that is *optional* may be absent: its module, or a package on the way to it, does not exist. A module that
+        is there, but has no such function, cannot be imported or fails to prepare, is an error all the same.
+        """
         failed: list[Exception] = []
         for plugin in plugins:
             try:
-                prepare = resolve_plugin_func(plugin, package=self._package())
-                await self._plugins.load(prepare, self._plugin)
+                prepare = self._resolve(plugin, optional)
+                if prepare is not None:
+                    await self._plugins.load(prepare, self._plugin)
             except Exception as error:
                 if not self._plugins.goes_on:
                     raise
@@ -317,6 +324,39 @@ class Loader:
                 failed.append(error)
         if failed:
             raise failed[0]
+
+    async def installed(self, group: str = discovery.GROUP, only: c.Iterable[str] | None = None) -> None:
+        """Load the plugins that installed distributions declare as entry points of *group*, in the order of the names.
+
+        *only* has the names of those that are allowed; None: all. Nothing is prepared where one of them cannot be.
+
+        Raises `errors.ConfigError` for names in *only* that no distribution declares, and for those that several do;
+        what importing a plugin raises, with a note that says which distribution declares it; an ExceptionGroup where
+        several of these are wrong; and what the preparation raises.
+        """
+        found, failure = discovery.plugins(group, only, resolve_plugin_func)
+        if failure is not None:
+            if not self._plugins.goes_on:
+                raise failure
+            self._plugins.failures.append((self._plugin, failure))
+        log.debug("loading installed plugins", group=group, plugins=[*found], loader=self._name)
+        await self(*found.values())
+        if failure is not None:
+            raise failure
+
+    def _resolve(self, plugin: PluginRef, optional: bool) -> record.Prepare | None:
+        try:
+            return resolve_plugin_func(plugin, package=self._package())
+        except errors.NameNotFoundError as error:
+            # a plugin may look for another one while it is imported: that it misses that is its own error
+            if not optional or error.missing is None or error.dotted != plugin:
+                raise
+            log.debug("optional plugin is absent", plugin=plugin, loader=self._name, reason=error.reason)
+            return None
+
+    @property
+    def _name(self) -> str | None:
+        return None if self._plugin is None else self._plugin.name
 
     def _package(self) -> str | None:
         if self._plugin is None:
