@@ -86,7 +86,10 @@ def write_template(wanted: Wanted) -> None:
     What has a default is commented out; what is required is marked so, and has to be filled in.
     """
     service = wanted.rehearse()
-    given: t.Any = {("buvar",): {"plugins": service.settings.plugins}}
+    found = service.settings
+    given: t.Any = {
+        ("buvar",): {"plugins": found.plugins, **({"installed": found.installed} if found.installed else {})}
+    }
     click.echo(template.write(_claims(service), given), nl=False)
     _tell_of_failed(service)
 

@@ -13,7 +13,7 @@ import attrs
 import click
 
 from buvar import errors, fork
-from buvar.cli import progress, settings
+from buvar.cli import installed, progress, settings
 from buvar.components import Components
 from buvar.config import ConfigSource, unread
 from buvar.diagnostic import Diagnostic
@@ -46,7 +46,7 @@ class Wanted:
         Raises `errors.ConfigError`, and `errors.UsageError` where no plugin is named.
         """
         source, found = self.read()
-        if not found.plugins:
+        if not (found.plugins or found.installed):
             raise errors.UsageError("no plugin is named; name one, or set plugins = […] in the table [buvar]")
         settings.find_modules_here()
         LogConfig(tty=sys.stderr.isatty(), level=self.log_level).setup()
@@ -55,13 +55,14 @@ class Wanted:
         components.add(fork.Fork(found.workers))
         check = unread.check()
         components.add(check, name=check)
+        plugins = installed.plugins(found, source, components)
         timeouts = found.timeouts
         stage = rehearsal.Rehearsal(
             components, start_timeout=timeouts.start, teardown_timeout=timeouts.teardown, cancel_timeout=timeouts.cancel
         )
         graphs: list[Graph] = []
         with progress.shown(lambda: _preparing(stage)):
-            diagnostics = stage.rehearse(*found.plugins, slow=slow, look=lambda: graphs.append(stage.graph()))
+            diagnostics = stage.rehearse(*plugins, slow=slow, look=lambda: graphs.append(stage.graph()))
         return Rehearsed(source, found, stage, graphs[0], diagnostics)
 
 

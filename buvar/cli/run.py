@@ -14,7 +14,7 @@ import attrs
 import click
 
 from buvar import errors, fork
-from buvar.cli import settings
+from buvar.cli import installed, settings
 from buvar.components import Components
 from buvar.config import unread
 from buvar.forking import handover
@@ -61,8 +61,8 @@ def command(
 ) -> None:
     """Run a service made of PLUGINs, named package.module or package.module:function.
 
-    What is not said here comes from the table [buvar] of the configuration: plugins, workers, sockets, loop, log,
-    timeouts. An option given here wins over it. The current folder is on the import path.
+    What is not said here comes from the table [buvar] of the configuration: plugins, installed, workers, sockets,
+    loop, log, timeouts. An option given here wins over it. The current folder is on the import path.
     """
     given: dict[str, t.Any] = {"plugins": plugins, "workers": workers, "sockets": sockets, "loop": loop}
     try:
@@ -78,7 +78,7 @@ def command(
 
 
 def _serve(source: t.Any, found: settings.Settings, traceback: bool, watching: Watching | None) -> None:
-    if not found.plugins:
+    if not (found.plugins or found.installed):
         raise errors.UsageError("no plugin to run; name one, or set plugins = […] in the table [buvar]")
     settings.find_modules_here()
     tty = sys.stderr.isatty() if found.log.tty is None else found.log.tty
@@ -87,6 +87,7 @@ def _serve(source: t.Any, found: settings.Settings, traceback: bool, watching: W
     components.add(source)
     check = unread.check()
     components.add(check, name=check)
+    found = attrs.evolve(found, plugins=installed.plugins(found, source, components))
     with watching(found.log.level, tty) if watching is not None else contextlib.nullcontext({}) as children:
         _run(components, found, traceback, children, supervise=watching is not None)
 

@@ -55,6 +55,8 @@ class Settings:
 
     #: the plugins of the service: "package.module", "package.module:function"
     plugins: list[str] = attrs.Factory(list)
+    #: plugins to load before these, by the names that installed distributions declare; true: all that there are
+    installed: bool | list[str] = False
     #: files to read before this one, which is stronger; from its folder, also with wildcards
     include: list[str] = attrs.field(factory=list, metadata=_IN_FILES_ONLY)
     #: processes that serve: 0 is one for each usable CPU, 1 does not fork
