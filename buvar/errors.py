@@ -1,4 +1,4 @@
-"""Every exception of buvar, on the ground floor: this module imports nothing of ours.
+"""Every exception of buvar, on the ground floor: this module imports nothing of ours but the words of messages.
 
 An error carries its facts as fields and writes its own sentence: what happened, where, why, and what to do next.
 Where a built-in type says the same thing, the error is one of these too, so that ``except ValueError`` goes on working.
@@ -6,13 +6,17 @@ Where a built-in type says the same thing, the error is one of these too, so tha
 
 from __future__ import annotations
 
-import difflib
 import pathlib
 import textwrap
 import traceback
 import typing as t
 
 import attrs
+
+from .words import Place as Place
+from .words import describe as describe
+from .words import did_you_mean as did_you_mean
+from .words import nearest as nearest
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -39,19 +43,6 @@ def _rebuild(kind: type[BuvarError], args: tuple[object, ...], fields: dict[str,
 
 class UsageError(BuvarError):
     """The service was asked for something that cannot be: the process exits with code 2, not 1."""
-
-
-@attrs.frozen
-class Place:
-    """A line in a file, for a message to point at; *line* and *column* count from 1."""
-
-    file: str
-    line: int
-    column: int | None = None
-
-    def __str__(self) -> str:
-        column = "" if self.column is None else f":{self.column}"
-        return f"{self.file}:{self.line}{column}"
 
 
 def summary(error: BaseException) -> str:
@@ -110,26 +101,6 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, BaseExceptionGroup):
         return min(map(exit_code, error.exceptions), key=lambda code: code != EXIT_FAILED)
     return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
-
-
-def nearest(word: str, words: c.Iterable[str]) -> str | None:
-    """Return the one of *words* that *word* was probably meant to be, or None."""
-    return next(iter(difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)), None)
-
-
-def did_you_mean(word: str, words: c.Iterable[str]) -> str:
-    """Return the question that ends a message, or an empty string when nothing is near."""
-    found = nearest(word, words)
-    return f"; did you mean {found!r}?" if found is not None else ""
-
-
-def describe(key: object, name: object = None) -> str:
-    """Return what a person knows a key by: ``package.Class`` for a class, the repr for all else; and its *name*."""
-    if name is not None:
-        return f"{describe(key)} named {name!r}"
-    if isinstance(key, type):
-        return key.__qualname__ if key.__module__ == "builtins" else f"{key.__module__}.{key.__qualname__}"
-    return repr(key)
 
 
 class ComponentLookupError(BuvarError, LookupError):

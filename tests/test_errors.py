@@ -114,7 +114,7 @@ def test_the_nearest_word_is_asked_for(word, answer):
 
 
 @pytest.mark.parametrize(
-    ("key", "name"), [(int, "int"), (errors.Place, "buvar.errors.Place"), ("key", "'key'"), (None, "None")]
+    ("key", "name"), [(int, "int"), (errors.Step, "buvar.errors.Step"), ("key", "'key'"), (None, "None")]
 )
 def test_keys_have_names(key, name):
     """A key is named as a person knows it."""

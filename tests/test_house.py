@@ -10,6 +10,7 @@ import pytest
 
 FLOORS = {
     "errors": 1,
+    "words": 1,
     "log": 1,
     "names": 2,
     "ever": 2,
