@@ -15,7 +15,8 @@ import typing as t
 
 import attrs
 
-from .errors import ComponentLookupError, Place, describe
+from . import declaration
+from .errors import ComponentLookupError, DeclarationError, Place, describe
 from .ever import ever
 
 if t.TYPE_CHECKING:
@@ -108,10 +109,11 @@ class Layer:
         """Return what is filed under *key* as ``{name: item}``, None being the name of the unnamed one."""
         return Components(self).find(key)
 
-    def entries(self) -> c.Iterator[Entry]:
-        """List what was added here and still stands, in the order in which it was."""
+    def entries(self, kind: type = object) -> c.Iterator[Entry]:
+        """List what was added here and still stands, in the order in which it was; of one *kind* alone."""
         for (key, name), (item, owner, code, instruction) in self.filed.get(ADDITIONS, {}).items():
-            yield Entry(item, key, name, owner, Place(code.co_filename, line_of(code, instruction)))
+            if isinstance(item, kind):
+                yield Entry(item, key, name, owner, Place(code.co_filename, line_of(code, instruction)))
 
     def __contains__(self, key: t.Hashable) -> bool:
         return key in self.filed or key in self.filed.get(NAMES, ())
@@ -223,7 +225,8 @@ class Components:
     def add(self, item: T, namespace: t.Hashable = None, *, name: t.Hashable = None) -> T:
         """File *item* under its type and all bases of it, or under *namespace* (and its bases, if it is a class).
 
-        The last added wins. Returns *item*. Raises ValueError for a class: a component is an instance. What is added to
+        The last added wins; but a `Declaration` is filed under its own name, and `DeclarationError` is raised where
+        another one has it. Returns *item*. Raises ValueError for a class: a component is an instance. What is added to
         a scope is not listed by `entries`: it ends soon, and each request adds.
         """
         if name is None and self.scope is self.maps:
@@ -244,8 +247,14 @@ class Components:
         if isinstance(item, type):
             raise ValueError(f"{describe(item)} is a class; a component is an instance: add {item.__name__}(…)")
         key: t.Any = type(item) if namespace is None else namespace
-        bases = ever.bases.get(key) or ever.first(key)
         layer = self.maps[0]
+        bases: tuple[t.Any, ...] | None = ever.bases.get(key)
+        if bases is None:
+            bases = ever.first(key)
+            if kinds := declaration.kinds(key):
+                bases, name = kinds, declaration.own_name(item, kinds[0], name)
+                if self._is_declared(frame, kinds, name, item):
+                    return item
         if name is None:
             for base in bases:
                 layer[base] = item
@@ -260,6 +269,18 @@ class Components:
         else:
             layer[ADDITIONS] = {(key, name): addition}
         return item
+
+    def _is_declared(self, frame: types.FrameType | None, kinds: tuple[type, ...], name: str, item: t.Any) -> bool:
+        """Tell whether the declaration *item* stands here already. Raises DeclarationError where another one does."""
+        layer = self.maps[0]
+        for kind in kinds:
+            former = layer.get((NAMED, kind, name), item)
+            if former is not item:
+                known = (each for each in Layer.of(layer).entries(kind) if each.item is former)
+                first = next(((former, each.owner, each.place) for each in known), (former, self.home.owner, None))
+                place = None if frame is None else Place(frame.f_code.co_filename, frame.f_lineno)
+                raise DeclarationError(declaration.clash(first, (item, self.home.owner, place)))
+        return (NAMED, kinds[0], name) in layer
 
     def _name(
         self, layer: dict[t.Hashable, t.Any], bases: tuple[t.Hashable, ...], name: t.Hashable, item: object
@@ -351,10 +372,13 @@ class Components:
         below.scope = self.maps[0].get(OUTER) if self.scope is self.maps else self.scope
         return below
 
-    def entries(self) -> c.Iterator[Entry]:
-        """List all additions that still stand, the innermost layer's first, in the order in which they were made."""
+    def entries(self, kind: type = object) -> c.Iterator[Entry]:
+        """List all additions that still stand, the innermost layer's first, in the order in which they were made.
+
+        With *kind*, only those that are instances of it.
+        """
         for layer in self.stack:
-            yield from layer.entries()
+            yield from layer.entries(kind)
 
     def __iter__(self) -> c.Iterator[Entry]:
         return self.entries()

@@ -38,6 +38,7 @@ CODES: t.Final[c.Mapping[str, str]] = {
     "BV207": "a plugin exports what it cannot",
     "BV208": "a teardown fails",
     "BV209": "an installed plugin that is asked for is not there, or there twice",
+    "BV210": "a declaration is wrong, or there are two of one name",
     "BV301": "nothing provides what is injected",
     "BV302": "what is injected needs itself",
     "BV303": "what is injected would outlive what it needs",

@@ -164,6 +164,31 @@ class ExportError(UsageError, ValueError):
         self.reason = reason
 
 
+class DeclarationError(UsageError, ValueError):
+    """Declarations clash, or one is wrong in itself. Fields: *problems* (a sentence for each)."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class UndeclaredError(BuvarError, LookupError):
+    """No plugin declares what was asked for. Fields: *kind* (as in "flag"), *name*."""
+
+    def __init__(self, kind: str, name: str, hint: str = "; load the plugin that declares it") -> None:
+        super().__init__(f"no {kind} {name!r} is declared{hint}")
+        self.kind = kind
+        self.name = name
+
+
+class PermissionDenied(BuvarError):
+    """What was asked for needs permissions that are not granted. Fields: *missing* (their names)."""
+
+    def __init__(self, *missing: str) -> None:
+        super().__init__(f"permission denied: {', '.join(missing)}")
+        self.missing = missing
+
+
 class LeaderError(UsageError, ValueError):
     """What was given to `plugin.leader` cannot run in the leader, or not there. Fields: *task* (its name), *reason*."""
 

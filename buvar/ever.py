@@ -6,6 +6,8 @@ import threading
 import typing as t
 import weakref
 
+from .declaration import Declaration
+
 if t.TYPE_CHECKING:
     import collections.abc as c
 
@@ -26,7 +28,7 @@ class Ever:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._watchers: dict[type, weakref.WeakSet[t.Any]] = {}
-        #: the bases of each class under which something was added, but for classes of classes
+        #: the bases of each class under which something was added, but for classes of classes and of declarations
         self.bases: dict[t.Any, tuple[t.Any, ...]] = {}
         self.held: set[t.Hashable] = set()
         #: the classes under which something with a name was added
@@ -52,7 +54,8 @@ class Ever:
             return (key,)
         bases = key.__mro__
         self._tell(self.held, bases)
-        if not issubclass(key, type):  # else an instance of it is a class, which is not added: see there each time
+        # else an instance of it is a class, which is not added, or is filed under its name: see there each time
+        if not issubclass(key, type | Declaration):
             self.bases[key] = bases
         return bases
 

@@ -14,9 +14,12 @@ components, registers adapters, and returns or yields the tasks to run::
 
 from __future__ import annotations
 
+from buvar.declaration import Declaration as Declaration
 from buvar.diagnostic import Check as Check
 from buvar.diagnostic import Diagnostic as Diagnostic
 from buvar.diagnostic import Needs as Needs
+from buvar.staging.declared import Declared as Declared
+from buvar.staging.declared import declared as declared
 from buvar.staging.exports import exports as exports
 from buvar.staging.lead import Lead as Lead
 from buvar.staging.lead import leader as leader

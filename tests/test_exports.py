@@ -28,8 +28,8 @@ EXPORTS = {
     """,
     "buvar.names": "fqdn resolve",
     "buvar.plugin": """
-        Cancel Check Diagnostic Lead Loader Needs Ready Signals Stage Teardown exports leader resolve_plugin_func run
-        stage
+        Cancel Check Declaration Declared Diagnostic Lead Loader Needs Ready Signals Stage Teardown declared exports
+        leader resolve_plugin_func run stage
     """,
     "buvar.fork": """
         Board Fork Limits LoopFactory Row Socket Sockets WorkerStatus stage

@@ -13,6 +13,7 @@ FLOORS = {
     "words": 1,
     "log": 1,
     "names": 2,
+    "declaration": 2,
     "ever": 2,
     "diagnostic": 2,
     "components": 2,

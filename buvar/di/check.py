@@ -12,6 +12,7 @@ import typing as t
 import attrs
 
 from buvar import context, errors, scopes
+from buvar.declaration import Declaration
 from buvar.ever import ever
 
 from . import decide, explain, signature, supply, typeform
@@ -60,8 +61,13 @@ def require(*targets: t.Any, given: t.Iterable[type] = (), scope: bool = True) -
 
 
 def roots(components: Components) -> list[Root]:
-    """Return what was declared with `require` in *components*."""
-    return list(components.find(Root).values())
+    """Return what was declared with `require` in *components*, and the functions of the declarations there."""
+    declared = [
+        Root(function, place=entry.place)
+        for entry in components.entries(Declaration)
+        for function in t.cast("Declaration", entry.item).needs
+    ]
+    return [*components.find(Root).values(), *declared]
 
 
 def check(registry: Registry, components: Components) -> None:

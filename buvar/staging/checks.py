@@ -15,6 +15,7 @@ import structlog
 from buvar import components, di, diagnostic, errors
 from buvar.di import resolve
 from buvar.diagnostic import Check, Diagnostic
+from buvar.staging import declared as declarations
 
 if t.TYPE_CHECKING:
     from buvar.staging.loader import Plugins
@@ -33,7 +34,7 @@ async def look(context: View, plugins: Plugins) -> list[Finding]:
     views = [(context, di.roots(context)), *((p.components, di.roots(p.walls.inside)) for p in walled if p.walls)]
     # what plugins of a former stage have registered is still there, what it needs is not
     owners = {None, *(plugin.name for plugin in plugins)}
-    found: list[Finding] = []
+    found: list[Finding] = list(declarations.clashes(plugins))
     try:
         di.check_all(((view.home.adapters, view, roots) for view, roots in views), owners)
     except ExceptionGroup as group:

@@ -24,6 +24,7 @@ _KINDS: t.Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.DottedNameError, "BV201"),
     (errors.PluginError, "BV202"),
     (errors.ExportError, "BV207"),
+    (errors.DeclarationError, "BV210"),
     (errors.AdapterError, "BV305"),
 )
 _OTHER: t.Final = "BV203"
