@@ -82,10 +82,12 @@ class Check:
 
     It may be a function, a coroutine function or a generator of either kind; it gives `Diagnostic`s, or nothing. Its
     parameters are injected, and it runs in the context of the plugin. What it raises is an error that stops the start.
+    One that is *last* runs after those that are not: it looks at what they have done.
     """
 
     name: str
     function: c.Callable[..., Found]
+    last: bool = False
 
 
 @attrs.frozen

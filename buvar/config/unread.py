@@ -20,7 +20,7 @@ OURS: t.Final = "buvar"
 
 def check() -> diagnostic.Check:
     """Return the check that a plugin adds to have a stage look after its configuration."""
-    return diagnostic.Check("configuration", look)
+    return diagnostic.Check("configuration", look, last=True)
 
 
 def look(source: ConfigSource | None = None, needs: diagnostic.Needs | None = None) -> c.Iterator[Diagnostic]:

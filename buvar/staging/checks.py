@@ -48,7 +48,7 @@ async def look(context: View, plugins: Plugins) -> list[Finding]:
     checks = {each.item: each for each in declared if isinstance(each.item, Check)}
     if checks:
         needs = diagnostic.Needs(frozenset(_needed(views, owners)))
-        for each in checks.values():
+        for each in sorted(checks.values(), key=lambda each: each.item.last):
             found += await _run(each, needs)
     return found
 

@@ -306,3 +306,23 @@ def test_what_is_told_can_be_written_as_json():
     """A diagnostic is plain data."""
     (found,) = codes.diagnose(RuntimeError("x"))
     assert json.loads(json.dumps(attrs.asdict(found)))["message"] == "RuntimeError: x"
+
+
+def test_what_nobody_reads_is_told_after_all_other_checks():
+    """A section that another check reads is no section that nobody reads, whichever was declared first."""
+
+    async def prepare():
+        check = unread.check()
+        context.add(check, name=check)
+
+        def read(source: config.ConfigSource):
+            source.load(Limits, "limits")
+
+        context.add(plugin.Check("limits", read), name="limits")
+
+    @attrs.frozen
+    class Limits:
+        size: int = 1
+
+    found = rehearse(prepare, components=with_configuration(limits={"size": 2}, shpo={}))
+    assert [each.message for each in found] == ["nothing reads the section [shpo]"]
