@@ -25,6 +25,8 @@ if t.TYPE_CHECKING:
 SECRET: t.Final = "secret"  # noqa: S105 - the word itself
 #: the key that marks it as one that is read before the environment is looked at
 IN_FILES_ONLY: t.Final = "in_files_only"
+#: the key in a field's metadata that says what it is called in a table, where that is no name in Python
+KEY: t.Final = "key"
 
 Target: t.TypeAlias = dict[str, t.Any]
 
@@ -33,12 +35,14 @@ Target: t.TypeAlias = dict[str, t.Any]
 class Field:
     """A field of a configuration class: *key* in a table, *argument* of the class, and the *type* with names resolved.
 
+    *attribute* is what an instance has it as, which is the key if nothing else is said.
     *nested* is the class of a field that is a table of its own; *optional* says that None may stand for that table.
     *default* is that of the class, an `attrs.Factory` where it is made anew each time. *in_files_only* says that no
     variable sets it.
     """
 
     key: str
+    attribute: str
     argument: str
     type: t.Any
     required: bool
@@ -136,7 +140,8 @@ def _field(cls: type, field: t.Any, hint: t.Any) -> Field:
     secret = bool(field.metadata.get(SECRET))
     argument = getattr(field, "alias", None) or field.name
     in_files_only = bool(field.metadata.get(IN_FILES_ONLY))
-    return Field(field.name, argument, hint, required, secret, nested, optional, _default(field), in_files_only)
+    key, default = field.metadata.get(KEY) or field.name, _default(field)
+    return Field(key, field.name, argument, hint, required, secret, nested, optional, default, in_files_only)
 
 
 def _required(field: t.Any) -> bool:

@@ -75,8 +75,12 @@ def _below(statement: ast.stmt | None) -> str:
 def of_nested(cls: type, path: tuple[str, ...]) -> str:
     """Return what is written about the field at a path of fields, below a class."""
     for key in path[:-1]:
-        cls = next(field.nested or cls for field in describe.fields(cls) if field.key == key)
-    return of_fields(cls).get(path[-1], "")
+        cls = _field(cls, key).nested or cls
+    return of_fields(cls).get(_field(cls, path[-1]).attribute, "")
+
+
+def _field(cls: type, key: str) -> describe.Field:
+    return next(field for field in describe.fields(cls) if field.key == key)
 
 
 def _above(lines: list[str], line: int) -> str:

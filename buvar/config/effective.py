@@ -78,7 +78,7 @@ def _settings(
     for field in describe.fields(cls):
         here = (*path, field.key)
         given = values.get(field.key, missing) if isinstance(values, c.Mapping) else missing
-        value = missing if instance is missing else getattr(instance, field.key, missing)
+        value = missing if instance is missing else getattr(instance, field.attribute, missing)
         hidden = secret or field.secret
         is_none = value is None or (value is missing and given is missing and field.optional)
         if field.nested is not None and not is_none and field.nested is not cls:
@@ -99,7 +99,7 @@ def plain(value: t.Any, hint: t.Any = t.Any, *, secret: bool = False) -> t.Any:
         return value if value is None or value == "" else words.HIDDEN
     cls: t.Any = type(value)
     if describe.has(cls):
-        return {f.key: plain(getattr(value, f.key, None), f.type, secret=f.secret) for f in describe.fields(cls)}
+        return {f.key: plain(getattr(value, f.attribute, None), f.type, secret=f.secret) for f in describe.fields(cls)}
     if isinstance(value, str | bytes | int | float) and any(map(describe.has_secrets, describe.classes(hint))):
         return words.HIDDEN  # it stands where a table with secrets should
     if isinstance(value, c.Mapping):

@@ -53,7 +53,7 @@ class _Writing:
                 nested.append((field.nested, (*path, field.key)))
                 continue
             name = self.names.get((*path, field.key), "")
-            lines += _field(field, written.get(field.key, ""), given.get(field.key, attrs.NOTHING), name)
+            lines += _field(field, written.get(field.attribute, ""), given.get(field.key, attrs.NOTHING), name)
         yield whole, lines
         for inner, where in nested:
             yield from self.tables(inner, where, {})

@@ -123,3 +123,19 @@ def test_create_env_config_reads_secret_files(tmp_path, monkeypatch):
     monkeypatch.setenv("APP_KEY_FILE", str(path))
     monkeypatch.setenv("APP_MAYBE_VALUE", "1")
     assert config.create_env_config(Tree, "APP") == {"leaf": {}, "key": "k", "maybe": {"value": "1"}}
+
+
+def test_a_key_may_be_no_name_in_python(monkeypatch):
+    """A field whose metadata say so is called in the configuration as no attribute can be, also in errors."""
+
+    @attrs.define
+    class Limits:
+        max_size: int = attrs.field(default=1, metadata={"key": "max-size"})
+
+    assert config.generate_env_help(Limits, "APP") == "APP_MAX_SIZE"
+    assert config.ConfigSource({"limits": {"max-size": 5}}).load(Limits, "limits") == Limits(5)
+    with pytest.raises(config.ConfigError, match=r"^limits.max_size: unknown key; did you mean 'max-size'\?$"):
+        config.ConfigSource({"limits": {"max_size": 5}}).load(Limits, "limits")
+    monkeypatch.setenv("LIMITS_MAX_SIZE", "many")
+    with pytest.raises(config.ConfigError, match=r"^limits.max-size: expected an integer, got 'many'"):
+        config.ConfigSource().load(Limits, "limits")
