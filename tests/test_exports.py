@@ -36,6 +36,7 @@ EXPORTS = {
         tell_supervisor
     """,
     "buvar.plugins.bg": "Job Jobs OBEY_TIMEOUT Sync prepare",
+    "buvar.plugins.flags": "Flag Flags SECTION is_on load_flags override prepare",
     "buvar.plugins.health": "Health HealthCheck Kind OBEY_TIMEOUT Report Result check prepare",
     "buvar.testing": """
         PLUGINS_MARK buvar_adapters_setup_contextvars buvar_config_source buvar_context buvar_load buvar_override
