@@ -11,6 +11,7 @@ import typing as t
 
 import attrs
 
+from .declaration import Declaration
 from .errors import Place
 
 Severity: t.TypeAlias = t.Literal["error", "warning", "info"]
@@ -50,8 +51,12 @@ CODES: t.Final[c.Mapping[str, str]] = {
 }
 
 
+def _one_of_many(diagnostic: Diagnostic) -> str:
+    return f"{diagnostic.code} {id(diagnostic):x}"
+
+
 @attrs.frozen
-class Diagnostic:
+class Diagnostic(Declaration):
     """One thing that is wrong with a service, or worth knowing of it.
 
     *code* is stable, as in ``"BV101"``: letters of who tells it, and a number. An *error* stops a start. *place* is
@@ -66,6 +71,8 @@ class Diagnostic:
     advice: str | None = None
     plugin: str | None = None
     notes: tuple[str, ...] = ()
+    #: no two are alike: what is told twice is no fault of who tells it
+    name: str = attrs.field(default=attrs.Factory(_one_of_many, takes_self=True), init=False, eq=False, repr=False)
 
     def __str__(self) -> str:
         where = "" if self.place is None else f" ({self.place})"
@@ -77,7 +84,7 @@ Found: t.TypeAlias = c.Iterable[Diagnostic] | c.Awaitable[c.Iterable[Diagnostic]
 
 
 @attrs.frozen
-class Check:
+class Check(Declaration):
     """A function that a plugin declares to be called when all plugins are prepared, before the tasks run.
 
     It may be a function, a coroutine function or a generator of either kind; it gives `Diagnostic`s, or nothing. Its
@@ -85,7 +92,6 @@ class Check:
     One that is *last* runs after those that are not: it looks at what they have done.
     """
 
-    name: str
     function: c.Callable[..., Found]
     last: bool = False
 

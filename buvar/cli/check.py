@@ -87,7 +87,8 @@ def write(found: c.Iterable[Diagnostic], *, err: bool = False) -> None:
         click.echo(f"{head}{each.code:<{_WIDTH - 8}}{each.message}", err=err)
         place = [] if each.place is None else [f"at {each.place}"]
         advice = [] if each.advice is None else [each.advice]
-        plugin = [] if each.plugin is None else [f"plugin {each.plugin}"]
+        # what buvar itself finds is no affair of its plugins
+        plugin = [] if each.plugin is None or each.plugin.startswith("buvar") else [f"plugin {each.plugin}"]
         for line in (*place, *plugin, *each.notes, *advice):
             click.echo(f"{'':{_WIDTH}}{rehearsed.shorten(line)}", err=err)
 
@@ -104,4 +105,5 @@ def _summary(found: c.Sequence[Diagnostic]) -> str:
 def document(each: Diagnostic) -> dict[str, t.Any]:
     """Return a diagnostic as JSON can say it; a place is an object where it is a line, and a text otherwise."""
     place = attrs.asdict(each.place) if isinstance(each.place, errors.Place) else each.place
-    return {**attrs.asdict(each, recurse=False), "place": place, "notes": list(each.notes)}
+    facts = attrs.asdict(each, recurse=False, filter=lambda field, _: field.init)
+    return {**facts, "place": place, "notes": list(each.notes)}

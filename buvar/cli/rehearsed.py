@@ -53,8 +53,7 @@ class Wanted:
         components = Components()
         components.add(source)
         components.add(fork.Fork(found.workers))
-        check = unread.check()
-        components.add(check, name=check)
+        components.add(unread.CHECK)
         plugins = installed.plugins(found, source, components)
         timeouts = found.timeouts
         stage = rehearsal.Rehearsal(

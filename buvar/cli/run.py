@@ -85,8 +85,7 @@ def _serve(source: t.Any, found: settings.Settings, traceback: bool, watching: W
     LogConfig(tty=tty, level=found.log.level).setup()
     components = Components()
     components.add(source)
-    check = unread.check()
-    components.add(check, name=check)
+    components.add(unread.CHECK)
     found = attrs.evolve(found, plugins=installed.plugins(found, source, components))
     with watching(found.log.level, tty) if watching is not None else contextlib.nullcontext({}) as children:
         _run(components, found, traceback, children, supervise=watching is not None)

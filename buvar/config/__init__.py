@@ -19,7 +19,7 @@ from .section import Config as Config
 from .section import skip_section as skip_section
 from .source import ConfigSource as ConfigSource
 from .source import relaxed_converter as relaxed_converter
-from .unread import check as _check
+from .unread import CHECK as _CHECK
 
 #: another name of `relaxed_converter`
 converter = relaxed_converter
@@ -28,5 +28,4 @@ converter = relaxed_converter
 async def prepare() -> None:
     """Register the adapter that builds the subclasses of `Config`, and have the configuration looked after."""
     di.register(Config.adapt)
-    check = _check()
-    context.add(check, name=check)
+    context.add(_CHECK)

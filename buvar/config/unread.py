@@ -18,11 +18,6 @@ from .source import ConfigSource
 OURS: t.Final = "buvar"
 
 
-def check() -> diagnostic.Check:
-    """Return the check that a plugin adds to have a stage look after its configuration."""
-    return diagnostic.Check("configuration", look, last=True)
-
-
 def look(source: ConfigSource | None = None, needs: diagnostic.Needs | None = None) -> c.Iterator[Diagnostic]:
     """Load the sections that will be injected somewhere, and tell what of the configuration nobody reads.
 
@@ -101,3 +96,7 @@ def variables(source: ConfigSource, environ: c.Iterable[str]) -> c.Iterator[Diag
             message = f"the environment variable {name} feeds nothing{did_you_mean(name, known)}"
             advice = "unset it; 'buvar config env' lists those that there are"
             yield Diagnostic("BV107", message, "warning", f"environment variable {name}", advice)
+
+
+#: what a plugin adds to have a stage look after its configuration
+CHECK: t.Final = diagnostic.Check("configuration", look, last=True)

@@ -151,5 +151,4 @@ def _check() -> None:
 async def prepare() -> None:
     """Add `Flags` to the context, and have them read when all plugins are prepared."""
     context.add(Flags())
-    check = plugin.Check("flags", _check)
-    context.add(check, name=check)
+    context.add(plugin.Check("flags", _check))

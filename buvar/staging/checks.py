@@ -12,12 +12,13 @@ import typing as t
 import attrs
 import structlog
 
-from buvar import components, di, diagnostic, errors
+from buvar import components, context, di, diagnostic, errors
 from buvar.di import resolve
 from buvar.diagnostic import Check, Diagnostic
 from buvar.staging import declared as declarations
 
 if t.TYPE_CHECKING:
+    from buvar.staging.declared import Declared
     from buvar.staging.loader import Plugins
 
 #: what is told: an error as it was raised, or what a plugin says
@@ -27,11 +28,11 @@ View: t.TypeAlias = components.Components
 log = structlog.get_logger(__name__)
 
 
-async def look(context: View, plugins: Plugins) -> list[Finding]:
-    """Look after all that plugins have declared; *context* is what all of them see."""
+async def look(stage: View, plugins: Plugins) -> list[Finding]:
+    """Look after all that plugins have declared; *stage* is what all of them see."""
     walled = [plugin for plugin in plugins if plugin.walls is not None]
     # behind walls only their own roots: those of all are looked after from outside
-    views = [(context, di.roots(context)), *((p.components, di.roots(p.walls.inside)) for p in walled if p.walls)]
+    views = [(stage, di.roots(stage)), *((p.components, di.roots(p.walls.inside)) for p in walled if p.walls)]
     # what plugins of a former stage have registered is still there, what it needs is not
     owners = {None, *(plugin.name for plugin in plugins)}
     found: list[Finding] = list(declarations.clashes(plugins))
@@ -39,35 +40,16 @@ async def look(context: View, plugins: Plugins) -> list[Finding]:
         di.check_all(((view.home.adapters, view, roots) for view, roots in views), owners)
     except ExceptionGroup as group:
         found += group.exceptions
-    declared = [
-        *_declared(context, context),
-        *(d for p in walled if p.walls for d in _declared(p.walls.inside, p.components)),
-    ]
-    found += (each.item for each in declared if isinstance(each.item, Diagnostic))
-    # one that is declared twice belongs to whom is further out
-    checks = {each.item: each for each in declared if isinstance(each.item, Check)}
-    if checks:
+    found += (_of(each.owner, each.item) for each in declarations.collected(Diagnostic, plugins))
+    if checks := declarations.collected(Check, plugins):
         needs = diagnostic.Needs(frozenset(_needed(views, owners)))
-        for each in sorted(checks.values(), key=lambda each: each.item.last):
+        for each in sorted(checks, key=lambda each: each.item.last):
             found += await _run(each, needs)
     return found
 
 
-@attrs.frozen
-class _Declared:
-    item: t.Any
-    owner: str | None
-    view: View
-
-
-def _declared(inside: View, view: View) -> list[_Declared]:
-    found = []
-    for entry in inside.entries():
-        item = entry.item
-        if isinstance(item, Diagnostic) and item.plugin is None:
-            item = attrs.evolve(item, plugin=entry.owner)
-        found.append(_Declared(item, entry.owner, view))
-    return found
+def _of(owner: str | None, told: Diagnostic) -> Diagnostic:
+    return told if told.plugin is not None else attrs.evolve(told, plugin=owner)
 
 
 def _needed(views: c.Iterable[tuple[View, list[di.Root]]], owners: c.Container[str | None]) -> c.Iterator[t.Any]:
@@ -75,20 +57,19 @@ def _needed(views: c.Iterable[tuple[View, list[di.Root]]], owners: c.Container[s
         yield from (need for need in di.needed(view.home.adapters, roots, owners) if need not in view)
 
 
-async def _run(declared: _Declared, needs: diagnostic.Needs) -> list[Finding]:
+async def _run(declared: Declared[Check], needs: diagnostic.Needs) -> list[Finding]:
     """Run a check in the context of its plugin; what it raises is an error like those that it tells."""
     found: list[Finding] = []
-    view = declared.view.push()
-    view.add(needs)
-    adapters = view.home.adapters
-    check: Check = declared.item
-    with adapters.current(view):
+    check = declared.item
+    with declared.at_home(), context.child():
+        context.add(needs)
         try:
-            result: t.Any = check.function(**await resolve.arguments(adapters, check.function))
+            arguments = await resolve.arguments(di.buvar_adapters.get(), check.function)
+            result: t.Any = check.function(**arguments)
             async for each in _each(await result if inspect.isawaitable(result) else result):
                 if not isinstance(each, Diagnostic):
                     raise TypeError(f"it gave {each!r}, which is no Diagnostic")
-                found.append(each if each.plugin is not None else attrs.evolve(each, plugin=declared.owner))
+                found.append(_of(declared.owner, each))
         except Exception as error:
             error.add_note(f"in the check {check.name!r}{'' if declared.owner is None else f' of {declared.owner}'}")
             found.append(error)

@@ -60,6 +60,11 @@ def declared(kind: type[D], components: Components | None = None) -> dict[str, D
     return found
 
 
+def collected(kind: type[D], plugins: loader.Plugins) -> tuple[Declared[D], ...]:
+    """Return all declarations of *kind* in a stage; of those of one name the first, see `clashes`."""
+    return tuple(_collect(kind, _views(plugins))[0].values())
+
+
 def clashes(plugins: loader.Plugins) -> list[errors.DeclarationError]:
     """Return an error for each two declarations of one kind and one name that a stage has, of whatever kind."""
     views = _views(plugins)

@@ -34,7 +34,7 @@ async def needs(load: plugin.Loader):
     di.require(Users, ShopConfig)
 
 async def tells():
-    context.add(plugin.Diagnostic("SHOP1", "the shelf is empty", "warning", advice="fill it"), name="shelf")
+    context.add(plugin.Diagnostic("SHOP1", "the shelf is empty", "warning", advice="fill it"))
 
 async def slow():
     await asyncio.sleep(0.2)
@@ -90,7 +90,7 @@ def test_all_that_is_wrong_is_told(check):
         f"               required at shop.py:{SHOP[: SHOP.index('di.require(')].count(chr(10)) + 1}",
         "error   BV101  shop.port: expected an integer, got 'http'",
         "               at --set shop.port",
-        "               in the check 'configuration'",
+        "               in the check 'configuration' of buvar.config",
         "warning SHOP1  the shelf is empty",
         "               plugin shop:tells",
         "               fill it",

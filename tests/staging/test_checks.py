@@ -53,7 +53,7 @@ def test_a_check_is_any_kind_of_function(function):
     """A check may be a function, a coroutine function, or a generator of either kind; all that it finds is told."""
 
     async def prepare():
-        context.add(plugin.Check("any", function), name="any")
+        context.add(plugin.Check("any", function))
 
     with pytest.raises(ExceptionGroup, match="found 2 errors") as caught:
         plugin.stage(prepare)
@@ -72,7 +72,7 @@ def test_a_check_runs_when_all_are_prepared_and_before_tasks():
         def look(limit: Limit):
             steps.append(limit.size)
 
-        context.add(plugin.Check("limit", look), name="limit")
+        context.add(plugin.Check("limit", look))
         yield task()
 
     async def late():
@@ -92,8 +92,8 @@ def test_errors_of_all_kinds_come_together():
 
     async def prepare():
         di.require(Nowhere)
-        context.add(plugin.Check("fails", fails), name="fails")
-        context.add(diagnostic("seen while preparing"), name="seen")
+        context.add(plugin.Check("fails", fails))
+        context.add(diagnostic("seen while preparing"))
 
     with pytest.raises(ExceptionGroup, match="found 3 errors") as caught:
         plugin.stage(prepare)
@@ -114,8 +114,8 @@ def test_warnings_are_logged_and_stop_nothing(warnings):
 
     async def prepare():
         place = errors.Place("shop.py", 3)
-        context.add(diagnostic("odd", severity="warning", place=place, advice="change it"), name=1)
-        context.add(diagnostic("by the way", severity="info"), name=2)
+        context.add(diagnostic("odd", severity="warning", place=place, advice="change it"))
+        context.add(diagnostic("by the way", severity="info"))
 
     assert plugin.stage(prepare) == []
     (line,) = warnings()
@@ -126,7 +126,7 @@ def test_a_stage_that_does_not_tell_logs_no_warnings(warnings):
     """Of several workers one tells warnings; errors count in each."""
 
     async def prepare():
-        context.add(diagnostic("odd", severity="warning"), name=1)
+        context.add(diagnostic("odd", severity="warning"))
 
     stage = plugin.Stage()
     stage.tells = False
@@ -138,7 +138,7 @@ def test_a_check_that_gives_something_else_is_told():
     """What is no Diagnostic is an error that names the check."""
 
     async def prepare():
-        context.add(plugin.Check("odd", lambda: ["text"]), name="odd")
+        context.add(plugin.Check("odd", lambda: ["text"]))
 
     with pytest.raises(ExceptionGroup) as caught:
         plugin.stage(prepare)
@@ -156,8 +156,8 @@ def test_a_check_runs_in_the_context_of_its_plugin():
             yield diagnostic(f"size {limit.size}")
 
         context.add(Limit(9))
-        context.add(plugin.Check("size", look), name="size")
-        context.add(diagnostic("of its own"), name="own")
+        context.add(plugin.Check("size", look))
+        context.add(diagnostic("of its own"))
 
     with pytest.raises(ExceptionGroup) as caught:
         plugin.stage(walled)
@@ -172,10 +172,10 @@ def test_a_check_that_is_declared_twice_runs_once():
     check = plugin.Check("once", lambda: calls.append(1))
 
     async def one():
-        context.add(check, name=1)
+        context.add(check)
 
     async def other():
-        context.add(check, name=2)
+        context.add(check)
 
     plugin.stage(one, other)
     assert calls == [1]
@@ -198,7 +198,7 @@ def test_a_check_may_ask_what_will_be_injected():
         context.add(Root(), str)  # so that the root is satisfied
         di.register(Service, Limit)
         di.require(str)
-        context.add(plugin.Check("needs", look), name="needs")
+        context.add(plugin.Check("needs", look))
 
     plugin.stage(prepare)
     (types,) = seen

@@ -32,8 +32,7 @@ def codes_of(found):
 def with_configuration(**values):
     components = Components()
     components.add(config.ConfigSource(values))
-    check = unread.check()
-    components.add(check, name=check)
+    components.add(unread.CHECK)
     return components
 
 
@@ -312,13 +311,12 @@ def test_what_nobody_reads_is_told_after_all_other_checks():
     """A section that another check reads is no section that nobody reads, whichever was declared first."""
 
     async def prepare():
-        check = unread.check()
-        context.add(check, name=check)
+        context.add(unread.CHECK)
 
         def read(source: config.ConfigSource):
             source.load(Limits, "limits")
 
-        context.add(plugin.Check("limits", read), name="limits")
+        context.add(plugin.Check("limits", read))
 
     @attrs.frozen
     class Limits:
