@@ -8,7 +8,10 @@ import pathlib
 import pytest
 
 EXPORTS = {
-    "buvar": "Cancel ComponentLookupError Components ConfigSource Teardown run stage",
+    "buvar": """
+        Cancel ComponentLookupError Components ConfigSource Teardown components config context di errors fork log names
+        plugin run stage
+    """,
     "buvar.components": """
         ADDITIONS Addition Closer Components Entry Home Layer Maps Mark Missing NAMED NAMES OUTER line_of merge missing
     """,
