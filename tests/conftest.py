@@ -268,7 +268,7 @@ def run_service(tmp_path):
 FORKS = """
 import asyncio, json, os, socket, sys, types, warnings
 import attrs, cattrs, click, structlog
-import buvar.cli.run, buvar.fork, buvar.log.lossy, buvar.plugin
+import buvar.cli.run, buvar.cli.serving, buvar.fork, buvar.log.lossy, buvar.plugin
 
 channel = socket.socket(fileno=int(sys.argv[1]))
 lines = channel.makefile()

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import typing as t
 
 import click
 
-VERBS = ("run", "check", "config", "status", "reload", "stop")
+from buvar import __version__
+from buvar.cli.verbs import Verb, Verbs
 
-
-class Verbs(click.Group):
-    """A group that imports a verb's module when the verb is asked for; it holds a command named ``command``."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*VERBS]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        return t.cast("click.Command", importlib.import_module(f"buvar.cli.{cmd_name}").command)
+#: purpose -> its verbs. What they say of themselves stands here too: nothing is imported to list them.
+VERBS: t.Final = {
+    "Start": (Verb("run", "Run a service made of plugins."),),
+    "Look": (
+        Verb("check", "Tell whether a service would start, and what is wrong with it."),
+        Verb("config", "Show, check and explain the configuration of a service."),
+    ),
+    "Operate": (
+        Verb("status", "Show a running service: its supervisor, and each of its workers."),
+        Verb("reload", "Have a running service read code and configuration anew."),
+        Verb("stop", "Stop a running service in peace: what is in flight is finished."),
+    ),
+}
 
 
 def print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    """Print the installed version and end."""
+    """Print the version and end."""
     if value and not ctx.resilient_parsing:
-        click.echo(f"buvar {importlib.metadata.version('buvar')}")
+        click.echo(f"buvar {__version__}")
         ctx.exit()
 
 
-@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Verbs,
+    sections=VERBS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    options_metavar="",
+    subcommand_metavar="VERB [OPTION]...",
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -42,5 +49,9 @@ def print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def main() -> None:
     """Run services made of plugins.
 
-    Exit codes: 0 all is well, 1 the service failed, 2 wrong use or configuration.
+    A service is a set of plugins. A plugin is one async function, prepare, in a module: it sets up a part of the
+    service and yields the tasks to run. buvar prepares the plugins, gives each what it depends on, reads the
+    configuration, runs the tasks in one process or in several workers, and takes all down in order at the end.
+
+    "buvar VERB --help" tells about one verb.
     """

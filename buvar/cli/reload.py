@@ -7,9 +7,7 @@ import typing as t
 
 import click
 
-from buvar import errors
-from buvar.cli import services
-from buvar.forking import status as states
+from buvar.cli import which
 
 if t.TYPE_CHECKING:
     from buvar.cli.services import Service
@@ -20,16 +18,30 @@ PERIOD: t.Final = 0.1
 
 
 @click.command("reload")
-@services.options
+@which.options
 @click.option("--wait/--no-wait", default=True, help="Wait until it is done (the default), or only ask for it.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds to wait; by default as it takes.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Wait no longer than this; by default as long as it takes.",
+)
 def command(service: Service, wait: bool, timeout: float | None) -> None:
-    """Replace the workers of a running service by new ones, which read code and configuration anew.
+    """Have a running service read code and configuration anew.
 
-    Each new worker is ready before an old one finishes. When the new code cannot get ready the reload is aborted, the
-    old workers serve on, and the exit code is 1. Without --pid or --control it is the only service of yours that runs,
-    or the only one that was started in the current folder.
+    Its workers are replaced one by one: each new one is ready before an old one finishes, and no request is lost. When
+    the new code cannot get ready the reload is aborted, the old workers serve on, and the exit code is 1.
+
+    \b
+    Examples:
+      buvar reload                     the only service, or the one of this folder
+      buvar reload --pid 4242          the one with that supervisor, of several
+
+    Without --pid or --control it is the only service of yours that runs, or the only one that was started in the
+    current folder.
     """
+    from buvar import errors
+
     before = service.tell("reload")
     if not wait:
         click.echo(f"asked pid {before.supervisor.pid} to reload")
@@ -44,6 +56,9 @@ def command(service: Service, wait: bool, timeout: float | None) -> None:
 
 def _wait(service: Service, before: Status, deadline: float | None) -> LastReload:
     """Return how the reload went that was asked for when the status was *before*."""
+    from buvar import errors
+    from buvar.forking import status as states
+
     while True:
         try:
             known = service.status().supervisor

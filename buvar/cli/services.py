@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
 import pathlib
 import shlex
-import sys
 import typing as t
 
 import attrs
-import click
 
 from buvar import errors
 from buvar.forking import client
@@ -51,25 +47,6 @@ class Service:
             return states.read(document)
         except ValueError as error:
             raise errors.ControlError(self.path, f"the answer is {error}; use the same version") from error
-
-
-def options(function: c.Callable[..., None]) -> c.Callable[..., None]:
-    """Let a verb's function take a `Service`: the one that its options ``--pid`` and ``--control`` choose.
-
-    What it raises is told in one message without a traceback, and ends the process with the code of that error.
-    """
-
-    @click.option("--pid", type=click.IntRange(1), help="The service whose supervisor is this process.")
-    @click.option("--control", metavar="PATH", help="The service with this control socket.")
-    @functools.wraps(function)
-    def command(pid: int | None, control: str | None, **given: t.Any) -> None:
-        try:
-            function(choose(pid, control, os.environ), **given)
-        except errors.BuvarError as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(errors.exit_code(error))
-
-    return command
 
 
 def choose(pid: int | None, control: str | None, environ: c.Mapping[str, str]) -> Service:

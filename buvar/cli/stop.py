@@ -10,8 +10,7 @@ import typing as t
 
 import click
 
-from buvar import errors
-from buvar.cli import services
+from buvar.cli import which
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -23,15 +22,29 @@ PERIOD: t.Final = 0.1
 
 
 @click.command("stop")
-@services.options
+@which.options
 @click.option("--wait/--no-wait", default=True, help="Wait until it has ended (the default), or only ask for it.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds to wait; by default as it takes.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Wait no longer than this; by default as long as it takes.",
+)
 def command(service: Service, wait: bool, timeout: float | None) -> None:
     """Stop a running service in peace: what is in flight is finished.
 
-    Whoever has not finished after the service's shutdown timeout is killed. Without --pid or --control it is the only
-    service of yours that runs, or the only one that was started in the current folder.
+    Workers that have not finished after the service's shutdown timeout are killed.
+
+    \b
+    Examples:
+      buvar stop                       the only service, or the one of this folder
+      buvar stop --pid 4242            the one with that supervisor, of several
+
+    Without --pid or --control it is the only service of yours that runs, or the only one that was started in the
+    current folder.
     """
+    from buvar import errors
+
     pid = service.status().supervisor.pid
     with _end_of(pid) as ended:  # taken while it lives: later the pid may be another process's
         service.tell("stop")
