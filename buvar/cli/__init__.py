@@ -21,6 +21,7 @@ VERBS: t.Final = {
         Verb("reload", "Have a running service read code and configuration anew."),
         Verb("stop", "Stop a running service in peace: what is in flight is finished."),
     ),
+    "Shell": (Verb("completion", "Write the script that completes buvar's words with TAB."),),
 }
 
 

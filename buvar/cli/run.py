@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import click
 
+from buvar.cli import complete
+
 
 @click.command("run")
-@click.argument("plugins", nargs=-1, metavar="[PLUGIN]...")
+@click.argument("plugins", nargs=-1, metavar="[PLUGIN]...", shell_complete=complete.plugins)
 @click.option(
     "-c",
     "--config",
     "files",
     multiple=True,
     metavar="FILE",
+    shell_complete=complete.toml_files,
     help="Read this TOML file; later ones win.",
 )
 @click.option(

@@ -146,7 +146,9 @@ def test_ctrl_c_ends_a_verb_quietly(oops):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["completion", "bash"], ["--version"]], ids=" ".join
+)
 def test_a_broken_pipe_ends_a_verb_quietly(arguments):
     """When nobody reads what is written, as behind ``| head -1``, nothing is said of it."""
     reader, writer = os.pipe()
