@@ -11,7 +11,10 @@ from buvar.cli.verbs import Verb, Verbs
 
 #: purpose -> its verbs. What they say of themselves stands here too: nothing is imported to list them.
 VERBS: t.Final = {
-    "Start": (Verb("run", "Run a service made of plugins."),),
+    "Start": (
+        Verb("init", "Write a small service that runs, to begin with."),
+        Verb("run", "Run a service made of plugins."),
+    ),
     "Look": (
         Verb("check", "Tell whether a service would start, and what is wrong with it."),
         Verb("config", "Show, check and explain the configuration of a service."),
@@ -53,6 +56,12 @@ def main() -> None:
     A service is a set of plugins. A plugin is one async function, prepare, in a module: it sets up a part of the
     service and yields the tasks to run. buvar prepares the plugins, gives each what it depends on, reads the
     configuration, runs the tasks in one process or in several workers, and takes all down in order at the end.
+
+    \b
+    New here?
+      buvar init shop       writes a service into the folder shop
+      cd shop
+      buvar run -c config.toml
 
     "buvar VERB --help" tells about one verb.
     """

@@ -61,7 +61,7 @@ def test_help_lists_the_verbs_by_purpose(buvar):
     assert [
         line.split()[0] for line in done.stdout.splitlines() if line.split()[:1] and line.split()[0] in NAMES
     ] == NAMES
-    for line in ("VERB --help", "wrong use or configuration"):
+    for line in ("buvar init", "VERB --help", "wrong use or configuration"):
         assert line in done.stdout
     assert buvar("-h").stdout == done.stdout
 
