@@ -52,6 +52,12 @@ def command(wanted: rehearsed.Wanted, as_json: bool, strict: bool, slow: float) 
     The plugins are prepared as `buvar run` does it, and taken down again; no task runs, no socket is opened. All that
     is wrong is told at once: the configuration, what is injected and cannot be, what plugins find themselves.
     The exit code is 1 if there are errors.
+
+    \b
+    Examples:
+      buvar check -c config.toml            as the service would run
+      buvar check shop.web --strict         a single plugin; warnings count too
+      buvar check --explain BV101           what a code means
     """
     began = time.monotonic()
     number = 0

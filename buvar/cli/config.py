@@ -35,6 +35,12 @@ def command() -> None:
 
     The service is named as for `buvar run`, by PLUGINs, by files with -c, or by both. Its plugins are prepared in order
     to see what they read; no task runs. Secrets are masked.
+
+    \b
+    Examples:
+      buvar config show -c config.toml     each value, and where it came from
+      buvar config env -c config.toml      all environment variables
+      buvar config template shop.web > config.toml
     """
 
 

@@ -6,14 +6,13 @@ import functools
 import os
 import pathlib
 import sys
-import traceback as tracebacks
 import typing as t
 
 import attrs
 import click
 
 from buvar import errors, fork
-from buvar.cli import installed, progress, settings
+from buvar.cli import complete, installed, progress, settings
 from buvar.components import Components
 from buvar.config import ConfigSource, unread
 from buvar.diagnostic import Diagnostic
@@ -83,41 +82,33 @@ class Rehearsed:
 
 
 def options(function: c.Callable[..., None]) -> c.Callable[..., None]:
-    """Let a verb's function take a `Wanted`, by the arguments and options that say which service it is about.
+    """Let a verb's function take a `Wanted`, by the arguments and options that say which service it is about."""
 
-    What it raises is told in one message, and ends the process with the code of that error.
-    """
-
-    @click.argument("plugins", nargs=-1, metavar="[PLUGIN]...")
-    @click.option("-c", "--config", "files", multiple=True, metavar="FILE", help="Read this TOML file; later ones win.")
+    @click.argument("plugins", nargs=-1, metavar="[PLUGIN]...", shell_complete=complete.plugins)
     @click.option(
-        "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one value, as in database.path=x."
+        "-c",
+        "--config",
+        "files",
+        multiple=True,
+        metavar="FILE",
+        shell_complete=complete.toml_files,
+        help="Read this TOML file; later ones win.",
+    )
+    @click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set one value of the configuration, as in database.path=x; it wins over files and environment.",
     )
     @click.option("--log-level", default="ERROR", show_default=True, help="What plugins may log while they prepare.")
-    @click.option("--traceback", is_flag=True, help="Show where in the code an error arose.")
     @functools.wraps(function)
     def command(
-        plugins: tuple[str, ...],
-        files: tuple[str, ...],
-        assignments: tuple[str, ...],
-        log_level: str,
-        traceback: bool,
-        **given: t.Any,
+        plugins: tuple[str, ...], files: tuple[str, ...], assignments: tuple[str, ...], log_level: str, **given: t.Any
     ) -> None:
-        try:
-            function(Wanted(plugins, files, assignments, log_level), **given)
-        except Exception as error:
-            click.echo(text_of(error, traceback), err=True)
-            sys.exit(errors.exit_code(error))
+        function(Wanted(plugins, files, assignments, log_level), **given)
 
     return command
-
-
-def text_of(error: Exception, traceback: bool) -> str:
-    """Return what is told of an error: its message, or with *traceback* all of it."""
-    if traceback:
-        return "".join(tracebacks.format_exception(error)).rstrip()
-    return f"error: {errors.explain(error)}"
 
 
 def shorten(place: object) -> str:

@@ -48,8 +48,7 @@ class Verbs(click.Group):
         if cmd_name not in self.verbs:
             return None
         command: click.Command = importlib.import_module(f"buvar.cli.{cmd_name}").command
-        if all("--traceback" not in param.opts for param in command.params):
-            command.params.append(_traceback())
+        _add_traceback(command)
         return command
 
     def resolve_command(
@@ -96,6 +95,15 @@ class Verbs(click.Group):
         verbs = [CompletionItem(name, help=verb.help) for name, verb in self.verbs.items()]
         found = [verb for verb in verbs if verb.value.startswith(incomplete)]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def _add_traceback(command: click.Command) -> None:
+    """Give the command the option, or if it is a group each of its own."""
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _add_traceback(each)
+    elif all("--traceback" not in param.opts for param in command.params):
+        command.params.append(_traceback())
 
 
 def _traceback() -> click.Option:

@@ -89,6 +89,8 @@ def complete(folder, script):
         ("buvar run --loop ", "asyncio uvloop"),
         ("buvar run --wor", "--workers"),
         ("buvar status --j", "--json"),
+        ("buvar check si", "single"),
+        ("buvar config show -c con", "config.toml"),
         ("buvar completion ", "bash zsh fish"),
     ],
 )
