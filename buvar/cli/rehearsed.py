@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import pathlib
@@ -59,8 +60,11 @@ class Wanted:
             components, start_timeout=timeouts.start, teardown_timeout=timeouts.teardown, cancel_timeout=timeouts.cancel
         )
         graphs: list[Graph] = []
-        with progress.shown(lambda: _preparing(stage)):
+        # stdout is for the answer, which another program may read
+        with progress.shown(lambda: _preparing(stage)), contextlib.redirect_stdout(sys.stderr):
             diagnostics = stage.rehearse(*plugins, slow=slow, look=lambda: graphs.append(stage.graph()))
+        if stage.stopped:
+            raise KeyboardInterrupt  # told to stop meanwhile: what was found says little
         return Rehearsed(source, found, stage, graphs[0], diagnostics)
 
 

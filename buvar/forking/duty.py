@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import signal
 import time
 import typing as t
 
 import structlog
 
 from buvar import errors
+from buvar.forking.worker import do_nothing
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -46,6 +48,8 @@ class Duty:
         stage.ready.add_callback(_settle)
         stage.ready.add_callback(report.ready)
         stage.lead.withhold()
+        # a second one while the process ends would kill it, and with it what it has not written out yet
+        stage.signals.afterwards[signal.SIGTERM] = do_nothing
         stage.lead.on_release(lambda: report.led(failed=bool(stage.failures)))
         stage.loop.add_reader(report.fileno(), self._listen)
         stage.loop.call_soon(self._beat)

@@ -54,6 +54,8 @@ class Signals:
     def __init__(self, stage: Stoppable) -> None:
         self.stage = stage
         self._former: dict[int, t.Any] = {}
+        #: what is to handle a signal when the stage is over, in place of what did before
+        self.afterwards: dict[int, c.Callable[..., object]] = {}
 
     def implemented(self) -> c.Iterator[tuple[int, c.Callable[[], None]]]:
         """List the signals that there is a handler for, with the handler."""
@@ -76,8 +78,9 @@ class Signals:
     def remove_signal_handlers(self) -> None:
         """Give the signals back to whoever had them."""
         for signum, former in self._former.items():
-            if former is not None:  # None: it was not installed from Python, and cannot be from here
-                signal.signal(signum, former)
+            handler = self.afterwards.get(signum, former)
+            if handler is not None:  # None: it was not installed from Python, and cannot be from here
+                signal.signal(signum, handler)
         if self._former:
             self.stage.loop.remove_signal_handler(_AWAKE)
         self._former = {}

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import sys
 
 import pytest
 
@@ -194,3 +196,22 @@ def test_the_same_findings_stop_a_start(forks, shop):
     (warning,) = (each for each in map(json.loads, fine.stderr.splitlines()) if each["level"] == "warning")
     assert warning["code"] == "BV107"
     assert warning["event"] == "the environment variable APP_SHOP_NAEM feeds nothing; did you mean 'APP_SHOP_NAME'?"
+
+
+def test_what_plugins_print_does_not_mix_with_the_answer(check, shop):
+    """A plugin that prints while it prepares leaves the JSON as it is."""
+    (shop / "loud.py").write_text("async def prepare():\n    print('hello')\n")
+    done = check("loud", "--json")
+    assert json.loads(done.stdout) == {"diagnostics": []}
+    assert done.stderr == "hello\n"
+
+
+def test_who_interrupts_it_gets_no_answer(run_service, shop):
+    """A check that is told to stop says nothing of a service that it has not seen to the end: exit code 130."""
+    (shop / "stuck.py").write_text("import asyncio\nasync def prepare():\n    print(1)\n    await asyncio.sleep(60)\n")
+    command = [sys.executable, "-m", "buvar", "check", "stuck", "--log-level", "DEBUG"]
+    service = run_service(command=command, cwd=shop)
+    service.await_event("preparing plugin")
+    service.kill(signal.SIGINT)
+    assert service.wait() == 130
+    assert service.stdout == ""

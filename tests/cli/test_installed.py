@@ -199,4 +199,4 @@ def test_a_reload_loads_what_is_installed_now(run_service, sites, tmp_path):
     service.kill(signal.SIGHUP)
     service.await_event("reloaded")
     assert service.stop() == 0
-    assert sorted(service.stdout.splitlines()) == ["mail 0.9", "mail 0.9", "mail 1.0", "mail 1.0"]
+    assert sorted(service.stdout.splitlines()) == ["mail 0.9", "mail 0.9", "mail 1.0", "mail 1.0"], service.log

@@ -343,3 +343,23 @@ def test_a_worker_killed_while_it_drains_is_told(run_service):
     service.await_crew(2)
     assert run_service.ask(service.address)[0] in service.workers().values()
     assert service.stop() == 0
+
+
+def test_a_second_term_does_not_cut_the_end_short(run_service):
+    """What a worker has printed is written out also where it is told to stop again at its very end."""
+    service = run_service("""
+import logging
+
+class Late(logging.NullHandler):
+    def flush(self):  # what the end of a process calls, when the stage is over
+        os.kill(os.getpid(), signal.SIGTERM)
+
+async def tells():
+    logging.getLogger().addHandler(Late())
+    print("hello")
+
+fork.stage(serve, tells, forks=2, sockets=["tcp://127.0.0.1:0"])
+""")
+    service.ready()
+    assert service.stop() == 0
+    assert service.stdout == "hello\n" * 2
