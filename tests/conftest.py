@@ -14,6 +14,7 @@ import textwrap
 import threading
 import time
 
+import hypothesis
 import psutil
 import pytest
 import structlog
@@ -21,6 +22,10 @@ import structlog
 from buvar.forking import uri as uris
 
 pytest_plugins = ["pytester"]
+
+# how long one example takes says more about what else the machine does
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 if not importlib.metadata.entry_points(group="pytest11", name="buvar"):
     pytest_plugins += ["buvar.testing", "buvar_aiohttp.testing"]
