@@ -1,7 +1,8 @@
 """Files that name others: ``[buvar] include = ["base.toml", "conf.d/*.toml"]``.
 
 Included files are weaker than the file that includes them, the last one named being the strongest of them. Their names
-start from the folder of that file; one with wildcards means all that match, in the order of their names, maybe none.
+start from the folder of that file; one with wildcards means all others that match, in the order of their names, maybe
+none. A file that several include is read once, before the first of these, and so is weaker than all of them.
 """
 
 from __future__ import annotations
@@ -40,22 +41,29 @@ class _Reading:
     def __init__(self) -> None:
         self.documents: list[files.Document] = []
         self.problems: list[ConfigProblem] = []
+        #: the real names of those that were read, with all that they include
+        self.done: set[str] = set()
 
     def read(self, path: str, above: tuple[str, ...]) -> None:
         """Read a file that those *above* include one another to, after all that it includes."""
+        real = os.path.realpath(path)
+        self._read(path, (*above, real))
+        self.done.add(real)
+
+    def _read(self, path: str, above: tuple[str, ...]) -> None:
         try:
             document = files.read(path)
         except ConfigError as error:
             self.problems += error.problems
             return
-        above = (*above, os.path.realpath(path))
         for number, name in enumerate(self._names(document)):
             for found in self._found(document, number, name):
-                if os.path.realpath(found) in above:
+                real = os.path.realpath(found)
+                if real in above:
                     self._problem(document, number, f"{found} includes itself; remove it from one of the files")
                 elif len(above) == DEEPEST:
                     self._problem(document, number, f"files include one another {DEEPEST} deep; name them with -c")
-                else:
+                elif real not in self.done:
                     self.read(found, above)
         self.documents.append(document)
 
@@ -73,9 +81,11 @@ class _Reading:
             self._problem(document, number, f"{name!r} is no name of a file")
             return []
         folder = os.path.dirname(document.file)  # noqa: PTH120 - names stay as they were given
-        if glob.has_magic(name):
-            return sorted(glob.glob(os.path.join(glob.escape(folder), name), recursive=True))  # noqa: PTH118, PTH207
         path = os.path.join(folder, name)  # noqa: PTH118
+        if glob.has_magic(name) and not os.path.exists(path):  # noqa: PTH110
+            found = sorted(glob.glob(os.path.join(glob.escape(folder), name), recursive=True))  # noqa: PTH118, PTH207
+            itself = os.path.realpath(document.file)
+            return [each for each in found if os.path.realpath(each) != itself]
         if not os.path.exists(path):  # noqa: PTH110
             self._problem(document, number, f"there is no file {path}; create it, or correct the name")
             return []
