@@ -31,18 +31,34 @@ def value(item: t.Any) -> str:
     if isinstance(item, bool):
         return "true" if item else "false"
     if isinstance(item, int):
-        return str(item)
+        return _integer(int(item))
     if isinstance(item, float):
-        return repr(item)  # inf and nan too are written so
+        return repr(float(item))  # inf and nan too are written so
     if isinstance(item, dt.datetime | dt.date | dt.time):
-        return item.isoformat()
+        return _moment(item)
     if isinstance(item, c.Mapping):
         pairs = (f"{key(str(name))} = {value(inner)}" for name, inner in item.items() if inner is not None)
         inside = ", ".join(pairs)
         return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(item, c.Sequence):
+    if isinstance(item, c.Sequence) and not isinstance(item, bytes):
         return f"[{', '.join(value(each) for each in item if each is not None)}]"
     raise TypeError(f"TOML has nothing for a {type(item).__name__}")
+
+
+def _integer(number: int) -> str:
+    try:
+        return str(number)
+    except ValueError:  # it has more digits than Python writes, but not in this form
+        if number < 0:
+            raise TypeError("TOML has nothing for so small an integer") from None
+        return hex(number)
+
+
+def _moment(moment: dt.datetime | dt.date | dt.time) -> str:
+    offset = None if type(moment) is dt.date else t.cast("dt.datetime", moment).utcoffset()
+    if offset is not None and (offset.total_seconds() % 60 or not isinstance(moment, dt.datetime)):
+        raise TypeError(f"TOML has nothing for the offset of {moment!r}")
+    return moment.isoformat()
 
 
 def _string(text: str) -> str:

@@ -7,7 +7,7 @@ import typing as t
 
 from buvar.components import missing
 
-from . import files
+from . import files, toml
 
 
 def merge(
@@ -68,8 +68,9 @@ def dig(value: t.Any, path: c.Iterable[t.Hashable]) -> t.Any:
 
 
 def dotted(path: c.Iterable[t.Hashable]) -> str:
-    """Write a path for a person: ``servers[1].port``."""
+    """Write a path for a person: ``servers[1].port``; what is no bare key in TOML is quoted."""
     text = ""
     for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else f"{key}"
+        name = f"[{key}]" if isinstance(key, int) else toml.key(str(key))
+        text += f".{name}" if text and not isinstance(key, int) else name
     return text
