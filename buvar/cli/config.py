@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import textwrap
@@ -14,7 +15,7 @@ import click
 from buvar import errors
 from buvar.cli import check as checking
 from buvar.cli import rehearsed
-from buvar.config import describe, docs, effective, template, toml, tree, words
+from buvar.config import describe, docs, effective, masks, template, toml, tree, words
 from buvar.staging import codes
 
 if t.TYPE_CHECKING:
@@ -22,7 +23,7 @@ if t.TYPE_CHECKING:
 
     from buvar.cli.rehearsed import Rehearsed, Wanted
     from buvar.config.claims import Claim
-    from buvar.config.effective import Section, Setting
+    from buvar.config.effective import Setting
 
 _WIDTH: t.Final = 100
 #: what begins the codes of what is wrong with a configuration
@@ -59,10 +60,13 @@ def show(wanted: Wanted, names: tuple[str, ...], as_json: bool) -> None:
     if unknown := [name for name in names if not any(_is_of(each.claim.section, [name]) for each in found)]:
         known = {".".join(each.claim.section) for each in effective.sections(service.source)}
         raise errors.UsageError(f"nothing reads a section {unknown[0]!r}{errors.did_you_mean(unknown[0], known)}")
+    # of several classes that read one value, the first tells it
+    settings = {setting.path: setting for each in reversed(found) for setting in reversed(each.settings)}
+    shown = [settings.pop(s.path) for each in found for s in each.settings if s.path in settings]
     if as_json:
-        click.echo(json.dumps({"settings": [_setting(s) for each in found for s in each.settings]}, indent=2))
-    else:
-        click.echo("\n\n".join(_tables(found)))
+        click.echo(_json({"settings": [_setting(each) for each in shown]}))
+    elif shown:
+        click.echo("\n\n".join(_tables(shown)))
     problems = [each for each in service.diagnostics if each.severity != "info"]
     checking.write([each for each in problems if each.code.startswith(_CODES)], err=True)
     _tell_of_failed(service)
@@ -78,7 +82,7 @@ def env(wanted: Wanted, as_json: bool) -> None:
     claims = _claims(service)
     if as_json:
         found = [_variable(claim, each) for claim in claims for each in claim.variables]
-        click.echo(json.dumps({"variables": found}, indent=2))
+        click.echo(_json({"variables": found}))
     else:
         click.echo("\n\n".join(_environment(claim) for claim in claims if claim.variables))
     _tell_of_failed(service)
@@ -138,19 +142,33 @@ def _claims(service: Rehearsed) -> list[Claim]:
     return sorted(service.source.claims, key=lambda claim: claim.section)
 
 
+def _json(document: dict[str, t.Any]) -> str:
+    return json.dumps(_jsonable(document), indent=2, allow_nan=False)
+
+
+def _jsonable(value: t.Any) -> t.Any:
+    """Write what JSON has nothing for, as moments and infinity, as text."""
+    if isinstance(value, dict):
+        return {key: _jsonable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_jsonable(inner) for inner in value]
+    is_json = value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_json else str(value)
+
+
 # -- show
 
 
-def _tables(found: c.Iterable[Section]) -> c.Iterator[str]:
-    for each in found:
-        tables: dict[tuple[t.Any, ...], list[Setting]] = {}
-        for setting in each.settings:
-            tables.setdefault(setting.path[:-1], []).append(setting)
-        for path, settings in tables.items():
-            lines = [_line(setting) for setting in settings]
-            width = min(max(len(text) for text, _ in lines), _WIDTH // 2)
-            head = [click.style(f"[{toml.dotted(map(str, path))}]", bold=True)] if path else []
-            yield "\n".join([*head, *(f"{text:<{width}}  {click.style(why, dim=True)}" for text, why in lines)])
+def _tables(shown: c.Iterable[Setting]) -> c.Iterator[str]:
+    tables: dict[tuple[t.Any, ...], list[Setting]] = {}
+    for setting in shown:
+        tables.setdefault(setting.path[:-1], []).append(setting)
+    # what is above all tables comes first, whoever reads it
+    for path, settings in sorted(tables.items(), key=lambda table: bool(table[0])):
+        lines = [_line(setting) for setting in settings]
+        width = min(max(len(text) for text, _ in lines), _WIDTH // 2)
+        head = [click.style(f"[{toml.dotted(map(str, path))}]", bold=True)] if path else []
+        yield "\n".join([*head, *(f"{text:<{width}}  {click.style(why, dim=True)}" for text, why in lines)])
 
 
 def _line(setting: Setting) -> tuple[str, str]:
@@ -162,8 +180,7 @@ def _line(setting: Setting) -> tuple[str, str]:
 
 def _setting(setting: Setting) -> dict[str, t.Any]:
     origin = attrs.asdict(setting.origin) if isinstance(setting.origin, errors.Place) else setting.origin
-    value = json.loads(json.dumps(setting.value, default=str))
-    return {"path": str(setting), "value": value, "origin": origin, "secret": setting.secret}
+    return {"path": str(setting), "value": setting.value, "origin": origin, "secret": setting.secret}
 
 
 # -- env
@@ -182,14 +199,16 @@ def _environment(claim: Claim) -> str:
 
 def _variable(claim: Claim, variable: describe.Variable) -> dict[str, t.Any]:
     field = variable.field
-    default = None if variable.from_file else field.make_default()
-    told = None if default is attrs.NOTHING else effective.plain(default, field.type, secret=field.secret)
+    default = None if variable.from_file else describe.default_of(claim.cls, variable.path)
+    told = None if default is attrs.NOTHING else masks.plain(default, secret=field.secret)
+    above = [field for _, field in describe.chain(claim.cls, variable.path)][:-1]
+    required = field.required and all(each.required and not each.optional for each in above)
     return {
         "variable": variable.name,
         "path": tree.dotted(claim.section + variable.path),
         "type": "path of a file that holds the value" if variable.from_file else words.spelled(field.type),
-        "default": json.loads(json.dumps(told, default=str)),
-        "required": field.required and not variable.from_file and len(variable.path) == 1,
+        "default": told,
+        "required": required and not variable.from_file,
         "secret": field.secret,
         "set": variable.name in os.environ,
         "help": docs.of_nested(claim.cls, variable.path),

@@ -27,7 +27,7 @@ from buvar.errors import ConversionError, MissingFieldError
 
 from . import describe as schema
 from . import scalars
-from .words import COLLECTIONS, MAPPINGS, is_table, text_of, unfit, withheld
+from .words import COLLECTIONS, MAPPINGS, is_table, no_member, text_of, unfit, withheld
 
 
 def _noted(error: Exception, note: str) -> Exception:
@@ -94,12 +94,24 @@ class _Structure:
             return self.converter.structure(value, tables[0])
         if len(allowed) == 1:
             return self.converter.structure(value, allowed[0])
+        failed = {}
         for member in allowed:
             try:
                 return self.converter.structure(value, member)
-            except Exception:  # noqa: S112 - not this one; that none fits is told below
-                continue
-        raise unfit(hint, value)
+            except Exception as error:
+                failed[member] = error
+        nearest = _nearest(value, [member for member in tables if schema.has(member)])
+        raise failed[nearest] if nearest is not None else no_member(hint, value)
+
+
+def _nearest(value: t.Any, classes: c.Iterable[t.Any]) -> t.Any:
+    """Return the one of *classes* that knows most of the keys of a table; None where there is no such one."""
+    if not isinstance(value, c.Mapping):
+        return None
+    known = [(len({field.key for field in schema.fields(cls)} & value.keys()), cls) for cls in classes]
+    most = max((count for count, _ in known), default=0)
+    found = [cls for count, cls in known if count == most > 0]
+    return found[0] if len(found) == 1 else None
 
 
 def _require_list(value: object, hint: t.Any) -> c.Sequence[t.Any]:
@@ -177,7 +189,7 @@ class _Class:
 
 def _absent(field: schema.Field) -> t.Any:
     """Return what stands for a required field that is not configured, if something does."""
-    if field.nested is None or field.optional:
+    if field.nested is None or field.optional or schema.needs_itself(field.nested):
         raise MissingFieldError(field.key)
     return {}  # all of its fields may have defaults
 

@@ -56,7 +56,12 @@ class Field:
         """Return the default, or `attrs.NOTHING` where there is none, or none that is known without an instance."""
         if not isinstance(self.default, attr.Factory):  # type: ignore[arg-type]
             return self.default
-        return attrs.NOTHING if self.default.takes_self else self.default.factory()
+        if self.default.takes_self:
+            return attrs.NOTHING
+        try:
+            return self.default.factory()
+        except Exception:
+            return attrs.NOTHING  # to load the class fails, and tells why
 
 
 @attrs.frozen
@@ -100,7 +105,7 @@ def _declared(cls: type) -> tuple[t.Any, ...]:
 
 
 def _hints(cls: type) -> dict[str, t.Any]:
-    if not any(isinstance(field.type, str) for field in _declared(cls)):
+    if not any(_is_forward(field.type) for field in _declared(cls)):
         # for one, attrs.resolve_types was used on it
         return {field.name: field.type for field in _declared(cls)}
     try:
@@ -110,6 +115,13 @@ def _hints(cls: type) -> dict[str, t.Any]:
             f"{describe(cls)}: no {error.name!r} is known in the module of the class, where its annotations are"
             " looked up; define it there, or call attrs.resolve_types(cls, globals(), locals()) where the class is"
         ) from None
+
+
+def _is_forward(hint: t.Any) -> bool:
+    """Tell whether an annotation has names in it that are to be looked up, as in ``list["Node"]``."""
+    return isinstance(hint, str | t.ForwardRef) or (
+        t.get_origin(hint) is not t.Literal and any(map(_is_forward, t.get_args(hint)))
+    )
 
 
 def _bound(hint: t.Any) -> dict[t.Any, t.Any]:
@@ -205,6 +217,29 @@ def classes(hint: t.Any) -> c.Iterator[type]:
             yield from classes(arg)
 
 
+def needs_itself(cls: type, above: tuple[type, ...] = ()) -> bool:
+    """Tell whether a class has no instance without another instance of it."""
+    above = (*above, cls)
+    required = [field.nested for field in fields(cls) if field.required and not field.optional]
+    return any(inner in above or needs_itself(inner, above) for inner in required if inner is not None)
+
+
+def chain(cls: type, path: c.Iterable[str]) -> c.Iterator[tuple[type, Field]]:
+    """Yield the fields that lead to a value, each with its class."""
+    for key in path:
+        field = next(field for field in fields(cls) if field.key == key)
+        yield cls, field
+        cls = field.nested or cls
+
+
+def default_of(cls: type, path: c.Iterable[str]) -> t.Any:
+    """Return the default of a value below a class, as `Field.make_default` does; defaults of whole tables count."""
+    value: t.Any = attrs.NOTHING
+    for owner, field in chain(cls, path):
+        value = getattr(value, field.attribute, None) if isinstance(value, origin(owner)) else field.make_default()
+    return value
+
+
 def has_secrets(cls: type, seen: frozenset[type] = frozenset()) -> bool:
     """Tell whether a class, or one within it, has a secret field."""
     seen |= {cls}
@@ -212,6 +247,11 @@ def has_secrets(cls: type, seen: frozenset[type] = frozenset()) -> bool:
         field.secret or any(has_secrets(inner, seen) for inner in classes(field.type) if inner not in seen)
         for field in fields(cls)
     )
+
+
+def holds_secrets(hint: t.Any) -> bool:
+    """Tell whether a class that stands anywhere in an annotation has a secret field."""
+    return any(map(has_secrets, classes(hint)))
 
 
 def variable_name(*parts: str) -> str:

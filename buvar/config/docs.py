@@ -7,6 +7,7 @@ Sphinx reads them), or by a string right below it.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import textwrap
 import typing as t
@@ -28,7 +29,8 @@ def of_class(cls: type) -> str:
     return "" if generated else " ".join(text.partition("\n\n")[0].split())
 
 
-def of_fields(cls: type) -> dict[str, str]:
+@functools.lru_cache(maxsize=1024)
+def of_fields(cls: type) -> t.Mapping[str, str]:
     """Return what is written about each field of a class and of its bases, where there is something."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
@@ -40,11 +42,11 @@ def of_fields(cls: type) -> dict[str, str]:
 
 def _of_source(cls: type) -> dict[str, str]:
     try:
-        lines = inspect.getsource(cls).splitlines()
-        (node,) = ast.parse(textwrap.dedent("\n".join(lines))).body
+        text = textwrap.dedent(inspect.getsource(cls))
+        (node,) = ast.parse(text).body
     except (OSError, TypeError, ValueError, SyntaxError):  # made up, or from where there is no source
         return {}
-    return dict(_documented(node, lines)) if isinstance(node, ast.ClassDef) else {}
+    return dict(_documented(node, text.split("\n"))) if isinstance(node, ast.ClassDef) else {}
 
 
 def _documented(node: ast.ClassDef, lines: list[str]) -> c.Iterator[tuple[str, str]]:
@@ -74,13 +76,8 @@ def _below(statement: ast.stmt | None) -> str:
 
 def of_nested(cls: type, path: tuple[str, ...]) -> str:
     """Return what is written about the field at a path of fields, below a class."""
-    for key in path[:-1]:
-        cls = _field(cls, key).nested or cls
-    return of_fields(cls).get(_field(cls, path[-1]).attribute, "")
-
-
-def _field(cls: type, key: str) -> describe.Field:
-    return next(field for field in describe.fields(cls) if field.key == key)
+    *_, (owner, field) = describe.chain(cls, path)
+    return of_fields(describe.origin(owner)).get(field.attribute, "")
 
 
 def _above(lines: list[str], line: int) -> str:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as c
-import datetime as dt
-import enum
-import os
 import typing as t
 
 import attrs
@@ -13,7 +10,7 @@ import attrs
 from buvar.components import missing
 from buvar.errors import ConfigError, ConfigProblem, Place
 
-from . import describe, tree, words
+from . import describe, masks, tree
 from .section import Config
 from .source import ConfigSource, Loading
 
@@ -68,71 +65,36 @@ def section(source: ConfigSource, claim: Claim) -> Section:
         instance = loading.run()
     except ConfigError as error:
         problems = error.problems
-    found = _settings(loading, claim.cls, (), instance, loading.values, secret=False)
+    found = _settings(loading, (claim.cls,), (), instance, loading.values, secret=False)
     return Section(claim, tuple(found), problems)
 
 
 def _settings(
-    loading: Loading, cls: type, path: tuple[str, ...], instance: t.Any, values: t.Any, *, secret: bool
+    loading: Loading, classes: tuple[type, ...], path: tuple[str, ...], instance: t.Any, values: t.Any, *, secret: bool
 ) -> c.Iterator[Setting]:
-    for field in describe.fields(cls):
+    """Yield the settings of the last of *classes*, which are nested in each other."""
+    for field in describe.fields(classes[-1]):
         here = (*path, field.key)
         given = values.get(field.key, missing) if isinstance(values, c.Mapping) else missing
         value = missing if instance is missing else getattr(instance, field.attribute, missing)
         hidden = secret or field.secret
-        is_none = value is None or (value is missing and given is missing and field.optional)
-        if field.nested is not None and not is_none and field.nested is not cls:
+        if value is missing and given is missing and not field.required:
+            # nothing was made of the class, since something else in it is wrong
+            default = field.make_default()
+            value = missing if default is attrs.NOTHING else default
+        nowhere = value is missing and given is missing
+        # a class within itself has no end of fields
+        ends = value is None or (nowhere and (field.optional or field.nested in classes))
+        if field.nested is not None and not ends:
             inner = {} if given is missing else given
-            yield from _settings(loading, field.nested, here, value, inner, secret=hidden)
+            yield from _settings(loading, (*classes, field.nested), here, value, inner, secret=hidden)
             continue
         origin: Place | str | None = loading.origin(here) if given is not missing else None
         if given is missing:
-            origin = MISSING if field.required else DEFAULT
+            origin = MISSING if field.required and value is missing else DEFAULT
         shown = given if value is missing else value
-        told = None if shown is missing else plain(shown, field.type, secret=hidden)
+        told = None if shown is missing else masks.plain(shown, field.type, secret=hidden)
         yield Setting(loading.section + here, told, origin or "code", hidden, field)
-
-
-def plain(value: t.Any, hint: t.Any = t.Any, *, secret: bool = False) -> t.Any:
-    """Return *value* as TOML and JSON can say it, with ``***`` in place of what is secret in it."""
-    if secret:
-        return value if value is None or value == "" else words.HIDDEN
-    cls: t.Any = type(value)
-    if describe.has(cls):
-        return {f.key: plain(getattr(value, f.attribute, None), f.type, secret=f.secret) for f in describe.fields(cls)}
-    if isinstance(value, str | bytes | int | float) and any(map(describe.has_secrets, describe.classes(hint))):
-        return words.HIDDEN  # it stands where a table with secrets should
-    if isinstance(value, c.Mapping):
-        return _plain_table(value, hint)
-    if isinstance(value, list | tuple | set | frozenset | c.Sequence) and not isinstance(value, str | bytes):
-        arguments = t.get_args(describe.plain(hint)) if not describe.is_union(hint) else describe.members(hint)
-        items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
-        return [plain(each, _joined(arguments)) for each in items]
-    if isinstance(value, enum.Enum):
-        return plain(value.value)
-    if value is None or isinstance(value, str | bool | int | float | dt.datetime | dt.date | dt.time):
-        return value
-    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
-
-
-def _joined(hints: c.Sequence[t.Any]) -> t.Any:
-    found = [hint for hint in hints if hint is not Ellipsis]
-    return t.Union[tuple(found)] if found else t.Any  # noqa: UP007 - they are only known here
-
-
-def _plain_table(value: c.Mapping[t.Any, t.Any], hint: t.Any) -> dict[str, t.Any]:
-    """Mask a table that is not converted: what a field of any class that may stand there calls secret is."""
-    classes = [*describe.classes(hint)]
-    secret = {f.key for cls in classes for f in describe.fields(cls) if f.secret}
-    inner = {f.key: f.type for cls in classes for f in describe.fields(cls)}
-    element = _joined(t.get_args(describe.plain(hint)))
-    # a key that no class knows may be a secret that is misspelt
-    hidden = {k for k, each in value.items() if k in secret or (secret and k not in inner and not _holds(each))}
-    return {str(k): plain(each, inner.get(k, element), secret=k in hidden) for k, each in value.items()}
-
-
-def _holds(value: object) -> bool:
-    return isinstance(value, c.Mapping | list)
 
 
 def claim_all(source: ConfigSource) -> list[ConfigProblem]:

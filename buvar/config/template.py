@@ -7,7 +7,7 @@ import typing as t
 
 import attrs
 
-from . import describe, docs, effective, toml, words
+from . import describe, docs, masks, toml, words
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -26,7 +26,7 @@ def write(claims: c.Iterable[Claim], given: c.Mapping[Section, c.Mapping[str, t.
     parts: dict[Section, list[str]] = {}
     for claim in sorted(claims, key=lambda each: each.section):
         values = (given or {}).get(claim.section, {})
-        for path, lines in _Writing(claim).tables(claim.cls, (), values):
+        for path, lines in _Writing(claim).tables((claim.cls,), (), values):
             parts.setdefault(path, []).extend(lines)
     # what is above all tables comes first
     return "\n\n".join("\n".join(lines).strip("\n") for _, lines in sorted(parts.items(), key=_is_table)) + "\n"
@@ -38,44 +38,50 @@ def _is_table(part: tuple[Section, list[str]]) -> bool:
 
 class _Writing:
     def __init__(self, claim: Claim) -> None:
+        self.cls = claim.cls
         self.section = claim.section
         self.names = {each.path: each.name for each in claim.variables if not each.from_file}
 
-    def tables(self, cls: type, path: Section, given: c.Mapping[str, t.Any]) -> c.Iterator[tuple[Section, list[str]]]:
-        """Yield the lines of the table of a class, and of those nested in it, by the keys that lead there."""
+    def tables(
+        self, classes: tuple[type, ...], path: Section, given: c.Mapping[str, t.Any]
+    ) -> c.Iterator[tuple[Section, list[str]]]:
+        """Yield the lines of the table of the last of *classes*, and of those nested in it, by the keys of each."""
+        cls = classes[-1]
         whole = self.section + path
         # an empty table within a section is not the same as none
         header = [f"{'# ' if path else ''}[{toml.dotted(whole)}]"] if whole else []
-        lines, written = [*header, *_comment(docs.of_class(cls))], docs.of_fields(cls)
+        kind = describe.origin(cls)
+        lines, written = [*header, *_comment(docs.of_class(kind))], docs.of_fields(kind)
         nested = []
         for field in describe.fields(cls):
-            if field.nested is not None and field.nested is not cls:
-                nested.append((field.nested, (*path, field.key)))
+            here = (*path, field.key)
+            if field.nested is not None and field.nested not in classes:
+                nested.append((field.nested, here))
                 continue
-            name = self.names.get((*path, field.key), "")
-            lines += _field(field, written.get(field.attribute, ""), given.get(field.key, attrs.NOTHING), name)
+            default = _default(field, describe.default_of(self.cls, here))
+            doc, name = written.get(field.attribute, ""), self.names.get(here, "")
+            lines += _field(field, doc, name, given.get(field.key, attrs.NOTHING), default)
         yield whole, lines
         for inner, where in nested:
-            yield from self.tables(inner, where, {})
+            yield from self.tables((*classes, inner), where, {})
 
 
-def _field(field: describe.Field, doc: str, given: t.Any, name: str) -> list[str]:
+def _field(field: describe.Field, doc: str, name: str, given: t.Any, default: str) -> list[str]:
     required, secret = "required" if field.required else "", "secret" if field.secret else ""
     facts = filter(None, (words.spelled(field.type), required, secret, name))
     lines = ["", *_comment(doc), *_comment(f"({', '.join(facts)})")]
     if given is not attrs.NOTHING:
         return [*lines, f"{toml.key(field.key)} = {toml.value(given)}"]
-    return [*lines, f"# {toml.key(field.key)} = {_default(field)}".rstrip()]
+    return [*lines, f"# {toml.key(field.key)} = {default}".rstrip()]
 
 
-def _default(field: describe.Field) -> str:
-    default = field.make_default()
+def _default(field: describe.Field, default: t.Any) -> str:
     if default is attrs.NOTHING or default is None:
         return ""
     if field.secret and default != "":
         return toml.value(words.HIDDEN)
     try:
-        return toml.value(effective.plain(default, field.type))
+        return toml.value(masks.plain(default))
     except TypeError:
         return ""
 

@@ -11,7 +11,7 @@ import attrs
 from buvar.errors import ConversionError
 
 from . import describe as schema
-from .words import SCALARS, is_container, is_table, shown, withheld
+from .words import HIDDEN, SCALARS, is_container, is_table, shown
 
 if t.TYPE_CHECKING:
     import cattrs
@@ -25,7 +25,9 @@ def from_text(converter: cattrs.Converter, field: schema.Field, text: str) -> t.
     try:
         return _from_text(converter, field.type, text)
     except ConversionError as error:
-        found = withheld(field) if field.secret else error
+        # the text of a table may show what is secret in it
+        hide = field.secret or schema.holds_secrets(field.type)
+        found = ConversionError(error.expected, HIDDEN) if hide else error
     raise found
 
 
@@ -38,13 +40,22 @@ def from_option(
     (then *value* is *text*) is read as from the environment. Raises as `from_text` does.
     """
     hint = field.type
-    for _ in keys:
-        tables = [member for member in schema.members(hint) if is_table(member)]
-        hint = (t.get_args(tables[0]) or (t.Any,))[-1] if tables else t.Any
+    for key in keys:
+        hint = _inner(hint, key)
     if value is text:
         return from_text(converter, attrs.evolve(field, type=hint), text)
     is_scalar = isinstance(value, SCALARS) and not isinstance(value, str)
     return text if is_scalar and not _fits(converter, hint, value) and _fits(converter, hint, text) else value
+
+
+def _inner(hint: t.Any, key: str) -> t.Any:
+    """Return what may stand under a key of a table that an annotation allows."""
+    tables = [member for member in schema.members(hint) if is_table(member)]
+    if not tables:
+        return t.Any
+    if schema.has(tables[0]):
+        return next((field.type for field in schema.fields(tables[0]) if field.key == key), t.Any)
+    return (t.get_args(tables[0]) or (t.Any,))[-1]
 
 
 def _fits(converter: cattrs.Converter, hint: t.Any, value: t.Any) -> bool:
@@ -61,13 +72,14 @@ def _from_text(converter: cattrs.Converter, hint: t.Any, text: str) -> t.Any:
     if start.startswith("{") and any(is_table(member) for member in allowed):
         return _json(text, "a JSON object")
     lists = [member for member in allowed if is_container(member) and not is_table(member)]
+    scalars = not any(is_container(item) for member in lists for item in _items(member))
     if lists and _is_json_list(start):
-        return _json(text, "a JSON list, or values separated by commas")
+        return _json(text, "a JSON list, or values separated by commas" if scalars else "a JSON list")
     if str in allowed:
         return _guess(converter, [member for member in allowed if not is_container(member)], text)
     if any(member is bool and _fits(converter, member, text) for member in allowed):
         return converter.structure(text, bool)
-    if lists and not any(is_container(item) for member in lists for item in _items(member)):
+    if lists and scalars:
         return [part.strip() for part in text.split(",")] if start else []
     if any(map(is_container, allowed)) and all(map(is_container, allowed)):
         raise ConversionError("a JSON list" if lists else "a JSON object", shown(text))

@@ -58,7 +58,12 @@ def kind(value: object) -> str:
 
 def shown(value: object) -> str:
     """Return a scalar as a message may show it, shortened; of all else only the kind."""
-    return _short.repr(value) if isinstance(value, SCALARS) else kind(value)
+    if not isinstance(value, SCALARS):
+        return kind(value)
+    try:
+        return _short.repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return kind(value)
 
 
 _short: t.Final = reprlib.Repr()
@@ -110,6 +115,13 @@ def unfit(hint: t.Any, value: object) -> ConversionError:
     return ConversionError(expectation(hint), shown(value) if scalar else kind(value))
 
 
+def no_member(hint: t.Any, value: object) -> ConversionError:
+    """Return the error for a value that fits no member of a union."""
+    if kind(value) in map(expectation, schema.members(hint)) and isinstance(value, c.Mapping | list):
+        return ConversionError(spelled(hint), f"{kind(value)} that fits none of these")
+    return unfit(hint, value)
+
+
 def withheld(field: schema.Field) -> ConversionError:
     """Return the error for a secret that does not fit its field."""
     return ConversionError(expectation(field.type), HIDDEN)
@@ -134,7 +146,7 @@ def explain(error: Exception) -> str:
             f"config does not know how to make a {wanted};"
             " tell it by config.relaxed_converter.register_structure_hook(type, function)"
         )
-    text = text_of(error)
+    text = " ".join(line.strip() for line in text_of(error).splitlines())
     return text if text and isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {text}"
 
 

@@ -215,7 +215,10 @@ BAD = [
     (dict[str, int], [], "x: expected a table, got a list"),
     (int | float, "a", "x: expected an integer or a number, got 'a'"),
     (t.Optional[int], "a", "x: expected an integer, got 'a'"),
-    (Circle | Square, {"side": "a"}, "x: expected a table, got a table"),
+    (Circle | Square, {"side": "a"}, "x.side: expected a number, got 'a'"),
+    (Circle | Square, {"side": 1, "radius": 1}, "x: expected Circle | Square, got a table that fits none of these"),
+    (Circle | Square, {}, "x: expected Circle | Square, got a table that fits none of these"),
+    (list[int] | list[bool], [1, True], "x: expected list[int] | list[bool], got a list that fits none of these"),
     (Circle | str, {"radius": "a"}, "x.radius: expected a number, got 'a'"),
     (
         list[Circle],

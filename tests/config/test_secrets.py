@@ -165,12 +165,12 @@ def test_a_secret_in_bad_json_is_not_shown(monkeypatch, text):
     source = ConfigSource(env_prefix="APP")
     with pytest.raises(ConfigError) as caught:
         source.load(Account, "a")
-    assert str(caught.value) == "a.keys: expected a table, got *** (environment variable APP_A_KEYS)"
+    assert str(caught.value) == "a.keys: expected a JSON object, got *** (environment variable APP_A_KEYS)"
     monkeypatch.delenv("APP_A_KEYS")
     source.override("a.keys", text)
     with pytest.raises(ConfigError) as caught:
         source.load(Account, "a")
-    assert str(caught.value) == "a.keys: expected a table, got *** (--set a.keys)"
+    assert str(caught.value) == "a.keys: expected a JSON object, got *** (--set a.keys)"
     source = ConfigSource()
     source.override("a.keys.k", text)
     with pytest.raises(ConfigError) as caught:
