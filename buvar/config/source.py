@@ -150,8 +150,8 @@ def _keys(path: str) -> tuple[str, ...]:
         key, table = next(iter(table.items()))
         keys.append(key)
     if table != 0 or not keys:
-        message = f"{path!r} is no path of keys; write section.key=value"
-        raise ConfigError(ConfigProblem("", message, f"--set {path}", "BV111"))
+        message = f"{path!r} is no path of keys; write --set section.field=value"
+        raise ConfigError(ConfigProblem("", message, code="BV111"))
     return tuple(keys)
 
 
@@ -198,7 +198,7 @@ class Loading:
         if self.section:
             return self.source.get(self.section[0], {})
         known = {field.key for field in describe.fields(self.cls)}
-        return {key: value for key, value in self.source.items() if key in known or not _is_section(value)}
+        return {key: value for key, value in self.source.items() if key in known or not is_section(value)}
 
     def _environment(self, values: t.Any) -> t.Any:
         environ = os.environ
@@ -280,7 +280,7 @@ class Loading:
         return self.source.origin(*self.section, *path)
 
 
-def _is_section(value: object) -> bool:
+def is_section(value: object) -> bool:
     """Tell a table, or an array of tables, from what can only be a value."""
     return isinstance(value, c.Mapping) or (
         isinstance(value, list) and bool(value) and all(isinstance(item, c.Mapping) for item in value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import contextlib
 import os
 import typing as t
 
@@ -10,9 +11,9 @@ from buvar import diagnostic
 from buvar.diagnostic import Diagnostic
 from buvar.errors import ConfigError, ConfigProblem, did_you_mean
 
-from . import describe
+from . import describe, toml
 from .section import Config, SkipSection
-from .source import ConfigSource
+from .source import ConfigSource, is_section
 
 #: the section that `buvar run` itself reads
 OURS: t.Final = "buvar"
@@ -29,7 +30,7 @@ def look(source: ConfigSource | None = None, needs: diagnostic.Needs | None = No
     yield from sections(source)
     yield from variables(source, os.environ)
     if problems:
-        raise ConfigError(*problems)
+        raise ConfigError(*dict.fromkeys(problems))
 
 
 def _load(source: ConfigSource, types: c.Iterable[t.Any]) -> c.Iterator[ConfigProblem]:
@@ -44,10 +45,10 @@ def _load(source: ConfigSource, types: c.Iterable[t.Any]) -> c.Iterator[ConfigPr
 def _configured(source: ConfigSource) -> c.Iterator[t.Any]:
     """Yield the classes whose section is configured, though nobody may have asked for it yet."""
     for section, cls in _classes().items():
-        if section is not None and describe.has(cls):
-            variables = describe.variables(cls, (*source.env_prefix, section))
-            if section in source or any(variable.name in os.environ for variable in variables):
-                yield cls
+        if section is None or not describe.has(cls):
+            continue
+        if section in source or not _variables(source, section, cls).isdisjoint(os.environ):
+            yield cls
 
 
 def _section(cls: type[Config]) -> str | None:
@@ -59,6 +60,15 @@ def _classes() -> dict[str | None, t.Any]:
     return {**Config.__buvar_config_sections__}
 
 
+def _variables(source: ConfigSource, section: str | None, cls: type) -> set[str]:
+    """Return the names of the variables of a class; none of one that cannot be loaded, which tells who loads it."""
+    prefix = source.env_prefix if section is None else (*source.env_prefix, section)
+    try:
+        return {variable.name for variable in describe.variables(cls, prefix)}
+    except ConfigError:
+        return set()
+
+
 def _known(source: ConfigSource) -> set[str]:
     """Return the keys of the whole configuration that somebody reads, or may read later: a class was made for them."""
     known = {key for claim in source.claims for key in claim.keys} | {OURS}
@@ -66,7 +76,8 @@ def _known(source: ConfigSource) -> set[str]:
         if section is not None:
             known.add(section)
         elif describe.has(cls):
-            known |= {field.key for field in describe.fields(cls)}
+            with contextlib.suppress(ConfigError):  # which tells who loads it
+                known |= {field.key for field in describe.fields(cls)}
     return known
 
 
@@ -75,7 +86,7 @@ def sections(source: ConfigSource) -> c.Iterator[Diagnostic]:
     known = _known(source)
     for key, value in source.items():
         if key not in known:
-            what = f"the section [{key}]" if isinstance(value, dict) else f"the value {key!r} above all tables"
+            what = f"the section [{toml.key(str(key))}]" if is_section(value) else f"the value {key!r} above all tables"
             hint = did_you_mean(key, known)
             advice = "load the plugin that reads it, or remove it"
             yield Diagnostic("BV106", f"nothing reads {what}{hint}", "warning", source.origin(key), advice)
@@ -89,8 +100,7 @@ def variables(source: ConfigSource, environ: c.Iterable[str]) -> c.Iterator[Diag
     known = {variable.name for claim in source.claims for variable in claim.variables}
     for section, cls in _classes().items():
         if describe.has(cls):
-            prefix = source.env_prefix if section is None else (*source.env_prefix, section)
-            known |= {variable.name for variable in describe.variables(cls, prefix)}
+            known |= _variables(source, section, cls)
     for name in sorted(environ):
         if name.startswith(start) and name not in known:
             message = f"the environment variable {name} feeds nothing{did_you_mean(name, known)}"

@@ -248,7 +248,7 @@ def test_an_option_for_the_root():
 @pytest.mark.parametrize("path", ["", ".", "a.", "a b", "a = 1\nb", "a=1", "[a]", "#"])
 def test_an_option_without_a_path_is_refused(path):
     """What is no path of keys is told so."""
-    with pytest.raises(ConfigError, match=r"is no path of keys; write section\.key=value"):
+    with pytest.raises(ConfigError, match=r"is no path of keys; write --set section\.field=value"):
         ConfigSource().override(path, "1")
 
 
