@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
 import typing as t
 
@@ -15,6 +16,7 @@ from buvar.log import level_number
 
 SECTION = "buvar"
 ENV_PREFIX = "APP"
+_KEY: t.Final = re.compile(r"[\w.-]*")
 _IN_FILES_ONLY: t.Final = {describe.IN_FILES_ONLY: True}
 
 
@@ -95,16 +97,29 @@ def read(files: t.Sequence[str], assignments: t.Sequence[str]) -> tuple[ConfigSo
     table = source.get(SECTION)
     if isinstance(table, dict) and isinstance(prefix := table.get("env_prefix"), str):
         source = ConfigSource.read(*files, env_prefix=prefix)
+    problems: list[errors.ConfigProblem] = []
     for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not all(key.split(".")):
-            message = f"--set {assignment!r} is no assignment; write --set section.field=value"
-            raise errors.ConfigError(errors.ConfigProblem("", message, code="BV111"))
-        if key.strip() in {f"{SECTION}.include", f"{SECTION}.env_prefix"}:
-            message = f"--set {key} comes too late: files say that, before options are looked at"
-            raise errors.ConfigError(errors.ConfigProblem("", message, code="BV111"))
-        source.override(key, value)
+        try:
+            _override(source, assignment)
+        except errors.ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise errors.ConfigError(*problems)
     return source, source.load(Settings, SECTION)
+
+
+def _override(source: ConfigSource, assignment: str) -> None:
+    key, equals, value = assignment.partition("=")
+    message = ""
+    if not equals:
+        # what follows the key may be a secret
+        key = t.cast("re.Match[str]", _KEY.match(assignment))[0]
+        message = f"--set {key} is no assignment; write --set section.field=value"
+    elif key.strip() in {f"{SECTION}.include", f"{SECTION}.env_prefix"}:
+        message = f"--set {key} comes too late: files say that, before options are looked at"
+    if message:
+        raise errors.ConfigError(errors.ConfigProblem("", message, code="BV111"))
+    source.override(key, value)
 
 
 def find_modules_here() -> None:

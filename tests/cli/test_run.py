@@ -99,9 +99,12 @@ WRONG = {
     ),
     "no assignment": (
         ["app", "--set", "workers"],
-        "error: --set 'workers' is no assignment; write --set section.field=value",
+        "error: --set workers is no assignment; write --set section.field=value",
     ),
-    "no key": (["app", "--set", "a..b=1"], "error: --set 'a..b=1' is no assignment; write --set section.field=value"),
+    "no key": (
+        ["app", "--set", "a..b=1"],
+        "error: 'a..b' is no path of keys; write --set section.field=value",
+    ),
     "wrong type": (
         ["app", "--set", "buvar.workers=many"],
         "error: buvar.workers: expected an integer, got 'many' (--set buvar.workers)",
