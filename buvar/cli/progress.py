@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -17,8 +18,10 @@ _WIDTH: t.Final = 100
 
 
 @contextlib.contextmanager
-def shown(what: c.Callable[[], str], stream: t.TextIO | None = None, period: float = PATIENCE) -> c.Iterator[None]:
-    """Write what is going on, as *what* says it, over one line of a terminal; it is cleared at the end."""
+def shown(
+    what: c.Callable[[], str] | str, stream: t.TextIO | None = None, period: float = PATIENCE
+) -> c.Iterator[None]:
+    """Write what is going on, as *what* says it, and for how long, over one line of a terminal; cleared at the end."""
     stream = sys.stderr if stream is None else stream
     if not stream.isatty():
         yield
@@ -33,12 +36,12 @@ def shown(what: c.Callable[[], str], stream: t.TextIO | None = None, period: flo
         thread.join()
 
 
-def _show(what: c.Callable[[], str], stream: t.TextIO, period: float, ended: threading.Event) -> None:
-    told = False
+def _show(what: c.Callable[[], str] | str, stream: t.TextIO, period: float, ended: threading.Event) -> None:
+    told, began = False, time.monotonic()
     while not ended.wait(period):
-        if text := what():
+        if text := what if isinstance(what, str) else what():
             told = True
-            stream.write(f"{_CLEAR}{text[:_WIDTH]}")
+            stream.write(f"{_CLEAR}{text[:_WIDTH]} … {time.monotonic() - began:.0f} s")
             stream.flush()
     if told:
         stream.write(_CLEAR)

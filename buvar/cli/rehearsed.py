@@ -71,7 +71,7 @@ class Wanted:
 def _preparing(stage: rehearsal.Rehearsal) -> str:
     # who waits for another one is not what takes long
     names = [plugin.name for plugin in tuple(stage.plugins) if plugin.is_busy]
-    return f"preparing {', '.join(names)} …" if names else ""
+    return f"preparing {', '.join(names)}" if names else ""
 
 
 @attrs.frozen

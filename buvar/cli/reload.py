@@ -7,7 +7,7 @@ import typing as t
 
 import click
 
-from buvar.cli import which
+from buvar.cli import progress, which
 
 if t.TYPE_CHECKING:
     from buvar.cli.services import Service
@@ -46,7 +46,8 @@ def command(service: Service, wait: bool, timeout: float | None) -> None:
     if not wait:
         click.echo(f"asked pid {before.supervisor.pid} to reload")
         return
-    last = _wait(service, before, None if timeout is None else time.monotonic() + timeout)
+    with progress.shown(f"waiting for pid {before.supervisor.pid} to reload"):
+        last = _wait(service, before, None if timeout is None else time.monotonic() + timeout)
     if not last.ok:
         serves = service.status().supervisor.generation
         why = last.error or "for no known reason"

@@ -10,7 +10,7 @@ import typing as t
 
 import click
 
-from buvar.cli import which
+from buvar.cli import progress, which
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -50,7 +50,10 @@ def command(service: Service, wait: bool, timeout: float | None) -> None:
         service.tell("stop")
         if not wait:
             click.echo(f"asked pid {pid} to stop")
-        elif ended(timeout):
+            return
+        with progress.shown(f"waiting for pid {pid} to end"):
+            is_over = ended(timeout)
+        if is_over:
             click.echo(f"stopped, pid {pid}")
         else:
             raise errors.ControlError(service.path, f"pid {pid} has not ended after {timeout:g} s; it goes on stopping")
