@@ -30,6 +30,7 @@ CODES: t.Final[c.Mapping[str, str]] = {
     "BV110": "the file of a secret cannot be read",
     "BV111": "an option --set cannot be understood",
     "BV112": "two environment variables set one value",
+    "BV113": "the machine is not made for what [buvar] says",
     "BV201": "a plugin was not found",
     "BV202": "what was named is not a plugin",
     "BV203": "a plugin fails to prepare",

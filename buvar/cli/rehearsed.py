@@ -13,12 +13,12 @@ import attrs
 import click
 
 from buvar import errors, fork
-from buvar.cli import complete, installed, progress, settings
+from buvar.cli import complete, installed, progress, settings, surroundings
 from buvar.components import Components
 from buvar.config import ConfigSource, unread
 from buvar.diagnostic import Diagnostic
 from buvar.log import LogConfig
-from buvar.staging import rehearsal
+from buvar.staging import codes, rehearsal
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -54,7 +54,12 @@ class Wanted:
         components.add(source)
         components.add(fork.Fork(found.workers))
         components.add(unread.CHECK)
-        plugins = installed.plugins(found, source, components)
+        told = [*surroundings.look(found)]
+        try:
+            plugins = installed.plugins(found, source, components)
+        except errors.ConfigError as error:
+            told += codes.diagnose(error)
+            plugins = found.plugins
         timeouts = found.timeouts
         stage = rehearsal.Rehearsal(
             components, start_timeout=timeouts.start, teardown_timeout=timeouts.teardown, cancel_timeout=timeouts.cancel
@@ -65,7 +70,7 @@ class Wanted:
             diagnostics = stage.rehearse(*plugins, slow=slow, look=lambda: graphs.append(stage.graph()))
         if stage.stopped:
             raise KeyboardInterrupt  # told to stop meanwhile: what was found says little
-        return Rehearsed(source, found, stage, graphs[0], diagnostics)
+        return Rehearsed(source, found, stage, graphs[0], (*told, *diagnostics))
 
 
 def _preparing(stage: rehearsal.Rehearsal) -> str:

@@ -14,7 +14,7 @@ import attrs
 import click
 
 from buvar import errors, fork
-from buvar.cli import installed, settings
+from buvar.cli import installed, settings, surroundings
 from buvar.components import Components
 from buvar.config import unread
 from buvar.forking import handover
@@ -118,9 +118,7 @@ def _loop_factory(name: str) -> c.Callable[[], asyncio.AbstractEventLoop] | None
     try:
         import uvloop
     except ImportError:
-        raise errors.UsageError(
-            "uvloop is not installed; pip install 'buvar[uvloop]', or choose --loop asyncio"
-        ) from None
+        raise errors.UsageError(surroundings.UVLOOP) from None
     return uvloop.new_event_loop
 
 

@@ -215,3 +215,27 @@ def test_who_interrupts_it_gets_no_answer(run_service, shop):
     service.kill(signal.SIGINT)
     assert service.wait() == 130
     assert service.stdout == ""
+
+
+def test_what_the_machine_is_not_made_for_is_told(check, shop):
+    """Settings that a start would fail with are told without one: sockets, modules, who workers become, files."""
+    (shop / "config.toml").write_text("""
+[buvar]
+plugins = ["shop"]
+sockets = ["tcp://127.0.0.1:0", "http://x", "unix:///nowhere/x.sock"]
+preload = ["shop", "shopp"]
+user = "nobody-at-all"
+pid_file = "/nowhere/shop.pid"
+installed = ["nobody-declares-this"]
+""")
+    done = check("-c", "config.toml", "--json")
+    assert done.returncode == 1
+    found = [(each["code"], each["message"].partition(";")[0]) for each in json.loads(done.stdout)["diagnostics"]]
+    assert [code for code, _ in found] == ["BV113"] * 5 + ["BV209"]
+    told = [text for _, text in found]
+    assert told[0].startswith("'http://x' is no socket URI")
+    assert told[1] == "cannot listen on unix:///nowhere/x.sock: there is no folder /nowhere"
+    assert told[2].startswith("'shopp' was not found")
+    assert told[3].startswith("cannot run as user 'nobody-at-all'")
+    assert told[4] == "cannot write the pid file /nowhere/shop.pid: there is no folder /nowhere"
+    assert "no installed distribution declares the plugin 'nobody-declares-this'" in told[5]
