@@ -23,7 +23,7 @@ from buvar.staging import codes, rehearsal
 if t.TYPE_CHECKING:
     import collections.abc as c
 
-    from buvar.di import Graph
+    from buvar.staging.picture import Picture
 
 
 @attrs.frozen
@@ -64,13 +64,13 @@ class Wanted:
         stage = rehearsal.Rehearsal(
             components, start_timeout=timeouts.start, teardown_timeout=timeouts.teardown, cancel_timeout=timeouts.cancel
         )
-        graphs: list[Graph] = []
+        pictures: list[Picture] = []
         # stdout is for the answer, which another program may read
         with progress.shown(lambda: _preparing(stage)), contextlib.redirect_stdout(sys.stderr):
-            diagnostics = stage.rehearse(*plugins, slow=slow, look=lambda: graphs.append(stage.graph()))
+            diagnostics = stage.rehearse(*plugins, slow=slow, look=lambda: pictures.append(stage.picture()))
         if stage.stopped:
             raise KeyboardInterrupt  # told to stop meanwhile: what was found says little
-        return Rehearsed(source, found, stage, graphs[0], (*told, *diagnostics))
+        return Rehearsed(source, found, stage, pictures[0], (*told, *diagnostics))
 
 
 def _preparing(stage: rehearsal.Rehearsal) -> str:
@@ -86,7 +86,7 @@ class Rehearsed:
     source: ConfigSource
     settings: settings.Settings
     stage: rehearsal.Rehearsal
-    graph: Graph
+    picture: Picture
     diagnostics: tuple[Diagnostic, ...]
 
 

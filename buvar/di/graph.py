@@ -88,7 +88,11 @@ class _Drawing:
     def add(
         self, item: object, key: t.Hashable, name: t.Hashable, owner: str | None, place: errors.Place | None
     ) -> ComponentNode:
-        shown = name if name is None or type(name) is str else errors.describe(name)
+        shown: t.Any = name
+        if name is item:  # a declaration that is filed under itself: the name in it tells more than its repr
+            inner = getattr(item, "name", None)
+            shown = inner if isinstance(inner, str) else None
+        shown = shown if shown is None or type(shown) is str else errors.describe(shown)
         node = ComponentNode(f"c{len(self._nodes) + 1}", errors.describe(key), shown, owner, place)
         self._nodes.append(node)
         keys = key.__mro__ if isinstance(key, type) else (key,)

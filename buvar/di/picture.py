@@ -14,6 +14,11 @@ How: t.TypeAlias = t.Literal["component", "adapter", "collected", "default", "ov
 #: what is more than a plain character in a label, also in a quoted one
 _MARKUP: t.Final = re.compile(r"[^\w ,.()'\[\]-]")
 
+MERMAID_CLASSES: t.Final = (
+    "classDef missing stroke:#c00,stroke-dasharray:4",
+    "classDef fault stroke:#c00,stroke-width:3px",
+)
+
 
 @attrs.frozen
 class AdapterNode:
@@ -32,6 +37,11 @@ class AdapterNode:
     place: errors.Place | None
     fault: str | None = None
 
+    @property
+    def told(self) -> str:
+        """What it is called in a picture."""
+        return self.type if self.label == self.type else f"{self.type} by {self.label}"
+
 
 @attrs.frozen
 class ComponentNode:
@@ -42,6 +52,11 @@ class ComponentNode:
     name: str | None
     owner: str | None
     place: errors.Place | None
+
+    @property
+    def told(self) -> str:
+        """What it is called in a picture."""
+        return self.key if self.name is None else f"{self.key} named {self.name}"
 
 
 @attrs.frozen
@@ -90,39 +105,49 @@ class Graph:
 
         Components that nobody takes, and defaults, are not drawn.
         """
+        return "\n  ".join(["graph LR", *self.mermaid_nodes().values(), *self.mermaid_links(), *MERMAID_CLASSES])
+
+    def mermaid_nodes(self) -> dict[str, str]:
+        """Return the lines of `mermaid` that are its nodes, by id: roots, adapters, components, what is missing."""
         used = {edge.provider for edge in self.edges}
-        ghosts: dict[str, str] = {}
-        for edge in self.edges:
-            if edge.how == "missing":
-                ghosts.setdefault(edge.type, f"m{len(ghosts) + 1}")
-        lines = [f"{root.id}{{{{{_label(root.target, 'required', root)}}}}}{_fault(root)}" for root in self.roots]
+        lines = {
+            root.id: f"{root.id}{{{{{_label(root.target, 'required', root)}}}}}{_fault(root)}" for root in self.roots
+        }
         for one in self.adapters:
-            name = one.type if one.label == one.type else f"{one.type} by {one.label}"
-            lines.append(f"{one.id}[{_label(name, one.lifetime, one)}]{_fault(one)}")
+            lines[one.id] = f"{one.id}[{_label(one.told, one.lifetime, one)}]{_fault(one)}"
         for each in self.components:
             if each.id in used:
-                name = each.key if each.name is None else f"{each.key} named {each.name}"
-                lines.append(f"{each.id}([{_label(name, 'component', each)}])")
-        lines += [f'{ghost}["{_text(name)}"]:::missing' for name, ghost in ghosts.items()]
+                lines[each.id] = f"{each.id}([{_label(each.told, 'component', each)}])"
+        for name, ghost in self.ghosts().items():
+            lines[ghost] = f'{ghost}["{mermaid_text(name)}"]:::missing'
+        return lines
+
+    def mermaid_links(self) -> list[str]:
+        """Return the lines of `mermaid` that are its arrows."""
+        lines, ghosts = [], self.ghosts()
         for edge in self.edges:
             target = ghosts[edge.type] if edge.how == "missing" else edge.provider
             if target is not None:
                 arrow = "-.->" if edge.how == "missing" else "-->"
-                text = f'|"{_text(edge.parameter)}"|' if edge.parameter else ""
+                text = f'|"{mermaid_text(edge.parameter)}"|' if edge.parameter else ""
                 lines.append(f"{edge.asker} {arrow}{text} {target}")
-        lines += ["classDef missing stroke:#c00,stroke-dasharray:4", "classDef fault stroke:#c00,stroke-width:3px"]
-        return "\n  ".join(["graph LR", *lines])
+        return lines
+
+    def ghosts(self) -> dict[str, str]:
+        """Return an id for each type that is missing somewhere, for what draws it as a node."""
+        missing = dict.fromkeys(edge.type for edge in self.edges if edge.how == "missing")
+        return {name: f"m{number}" for number, name in enumerate(missing, 1)}
 
 
 def _label(name: str, what: str, node: AdapterNode | ComponentNode | RootNode) -> str:
     facts = what if node.owner is None else f"{what}, {node.owner}"
-    return f'"{_text(name)}<br/>{_text(facts)}"'
+    return f'"{mermaid_text(name)}<br/>{mermaid_text(facts)}"'
 
 
 def _fault(node: AdapterNode | RootNode) -> str:
     return "" if node.fault is None else ":::fault"
 
 
-def _text(text: str) -> str:
+def mermaid_text(text: str) -> str:
     """Return *text* with all that mermaid might take for markup as character codes."""
     return _MARKUP.sub(lambda match: f"#{ord(match[0])};", " ".join(text.split()))

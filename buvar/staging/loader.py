@@ -15,6 +15,7 @@ import asyncio
 import collections.abc as c
 import contextlib
 import contextvars
+import importlib.util
 import inspect
 import sys
 import time
@@ -67,8 +68,9 @@ class Plugins:
     """All plugins of a stage, in the order in which they were first loaded.
 
     *shared* is the layer that they share, *below* the layers under it, *home* the home of all. *circles* holds the path
-    of each circle, *doors* what walled plugins export. Where it *goes_on* (in a rehearsal), one that fails does not
-    keep the next one from being loaded, and *failures* tells who loaded something, and the error.
+    of each circle, *loads* who loaded whom (None: the stage), *unfound* who named what could not be found, and the
+    error, *doors* what walled plugins export. Where it *goes_on* (in a rehearsal), one that fails does not keep the
+    next one from being loaded, and *failures* tells who loaded something, and the error.
     """
 
     shared: components.Layer
@@ -77,6 +79,11 @@ class Plugins:
     teardown: teardown.Teardown
     records: dict[record.Prepare, record.PluginRecord] = attrs.field(factory=dict, init=False)
     circles: list[tuple[str, ...]] = attrs.field(factory=list, init=False)
+    loads: dict[tuple[record.PluginRecord | None, record.PluginRecord], record.LoadKind] = attrs.field(
+        factory=dict, init=False
+    )
+    unfound: list[tuple[record.PluginRecord | None, str, Exception]] = attrs.field(factory=list, init=False)
+    _imported: dict[record.Prepare, float] = attrs.field(factory=dict, init=False)
     doors: exports.Doors = attrs.field(init=False)
     open: bool = attrs.field(default=True, init=False)
     goes_on: bool = attrs.field(default=False, init=False)
@@ -104,13 +111,22 @@ class Plugins:
         """The plugins that are still being prepared."""
         return [plugin for plugin in self if not plugin.prepared.done()]
 
+    def found(self, prepare: record.Prepare, loader: record.PluginRecord | None, seconds: float) -> None:
+        """Know how long it took to find a plugin: to import it, mostly, which is no time of the *loader*."""
+        if prepare not in self.records:
+            self._imported[prepare] = seconds
+            if loader is not None:
+                loader.imports(seconds)
+
     async def load(self, prepare: record.Prepare, loader: record.PluginRecord | None) -> None:
         """Prepare a plugin for *loader* (None: the stage), or wait for it if it is being prepared already."""
         plugin = self.records.get(prepare)
         if plugin is None:
             plugin = self._start(prepare, loader)
+            self.loads[loader, plugin] = "first"
         elif loader is not None and not plugin.prepared.done() and (path := plugin.waiting_for(loader)):
             circle = (loader.name, *(each.name for each in path))
+            self.loads[loader, plugin] = "circle"
             if walled := next((each for each in (loader, *path) if each.walls is not None), None):
                 raise errors.UsageError(
                     f"{walled.name} has walls, and plugins load it in a circle, {' -> '.join(circle)}; "
@@ -120,6 +136,7 @@ class Plugins:
             if not self.goes_on:  # then it is told at the end
                 log.warning("plugins load each other in a circle", path=" -> ".join(circle))
             return
+        self.loads.setdefault((loader, plugin), "again")
         await plugin.join(loader)
         if plugin.walls is not None and loader is not None:
             self.doors.give(plugin.walls, loader)
@@ -129,6 +146,7 @@ class Plugins:
             raise errors.StageError(f"{names.fqdn(prepare)} is loaded too late: the stage runs; load it in a prepare")
         own = components.Layer()
         plugin = self._record(prepare, loader, own)
+        plugin.imported = self._imported.get(prepare, 0.0)
         self.records[prepare] = plugin
         components.Components(own).add(Loader(self, plugin))
         scope = contextvars.copy_context()
@@ -282,6 +300,14 @@ async def _finish(name: str, generator: record.Generator) -> None:
     raise errors.PluginError(name, f"it yielded {item!r} after its bare yield; yield tasks before it")
 
 
+def _name_of(plugin: PluginRef, package: str | None) -> str:
+    if not isinstance(plugin, str):
+        return names.fqdn(plugin)
+    with contextlib.suppress(ImportError):  # it leads out of the package
+        return importlib.util.resolve_name(plugin, package)
+    return plugin
+
+
 class Loader:
     """Loads plugins for the plugin that holds it (for the stage itself, where no plugin does).
 
@@ -345,14 +371,19 @@ class Loader:
             raise failure
 
     def _resolve(self, plugin: PluginRef, optional: bool) -> record.Prepare | None:
+        began = time.perf_counter()
         try:
-            return resolve_plugin_func(plugin, package=self._package())
-        except errors.NameNotFoundError as error:
+            prepare = resolve_plugin_func(plugin, package=self._package())
+        except Exception as error:
             # a plugin may look for another one while it is imported: that it misses that is its own error
-            if not optional or error.missing is None or error.dotted != plugin:
-                raise
-            log.debug("optional plugin is absent", plugin=plugin, loader=self._name, reason=error.reason)
-            return None
+            named = error if isinstance(error, errors.NameNotFoundError) and error.dotted == plugin else None
+            if optional and named is not None and named.missing is not None:
+                log.debug("optional plugin is absent", plugin=plugin, loader=self._name, reason=named.reason)
+                return None
+            self._plugins.unfound.append((self._plugin, _name_of(plugin, self._package()), error))
+            raise
+        self._plugins.found(prepare, self._plugin, time.perf_counter() - began)
+        return prepare
 
     @property
     def _name(self) -> str | None:

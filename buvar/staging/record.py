@@ -19,6 +19,9 @@ from buvar.staging import exports, lead, tasks
 Prepare: t.TypeAlias = c.Callable[..., t.Any]
 Generator: t.TypeAlias = c.AsyncGenerator[t.Any, None]
 
+#: a load: the one that the plugin is prepared for, one of a plugin that is already known, one that would close a circle
+LoadKind: t.TypeAlias = t.Literal["first", "again", "circle"]
+
 NOTE = "while preparing plugin"
 
 
@@ -32,9 +35,10 @@ def plugin_name(prepare: Prepare) -> str:
 class PluginRecord:
     """One plugin of a stage.
 
-    *prepared* is done when its preparation is, with the error if it failed. *seconds* is how long that took, *waited*
-    how much of it went by while it waited for what it loads. *components* is the context that its code runs in, *walls*
-    what it has for itself alone, None for an open plugin.
+    *prepared* is done when its preparation is, with the error if it failed. *began* is when that began, by
+    ``time.perf_counter``, *seconds* how long it took, *waited* how much of it went by while what it loads was imported
+    and prepared; *imported* is how long it took before that to find the plugin, to import it mostly.
+    *components* is the context that its code runs in, *walls* what it has for itself alone, None for an open plugin.
     """
 
     prepare: Prepare
@@ -44,8 +48,10 @@ class PluginRecord:
     name: str = attrs.field(init=False)
     prepared: asyncio.Future[None] = attrs.field(factory=lambda: asyncio.get_running_loop().create_future(), init=False)
     tasks: list[tasks.StageTask] = attrs.field(factory=list, init=False)
+    began: float = attrs.field(factory=time.perf_counter, init=False)
     seconds: float = attrs.field(default=0.0, init=False)
     waited: float = attrs.field(default=0.0, init=False)
+    imported: float = attrs.field(default=0.0, init=False)
     seen: bool = attrs.field(default=False, init=False)
     task: asyncio.Task[None] | None = attrs.field(default=None, init=False)
     generator: Generator | None = attrs.field(default=None, init=False)
@@ -71,8 +77,14 @@ class PluginRecord:
 
     @property
     def own_seconds(self) -> float:
-        """How long the preparation took without that of what it loads."""
-        return self.seconds - self.waited
+        """How long it took to import and to prepare the plugin, without what it loads."""
+        return self.imported + self.seconds - self.waited
+
+    @property
+    def failure(self) -> BaseException | None:
+        """The error that ended the preparation, if one did."""
+        done = self.prepared.done() and not self.prepared.cancelled()
+        return self.prepared.exception() if done else None
 
     def add_task(self, awaitable: t.Any) -> None:
         """Keep what the plugin yielded, to be run in the plugin's context."""
@@ -101,6 +113,11 @@ class PluginRecord:
             if loader is not None and not waits:  # several may be loaded side by side
                 loader.waited += time.perf_counter() - loader._waits_since
             self.seen = self.seen or self.prepared.done()
+
+    def imports(self, seconds: float) -> None:
+        """Know that so much time went by while what the plugin loads was imported."""
+        if not self._waits:  # otherwise it is part of a wait
+            self.waited += seconds
 
     def waiting_for(self, target: PluginRecord) -> list[PluginRecord]:
         """Return the shortest path of waits from this plugin to *target*, both included; empty when there is none."""

@@ -83,14 +83,14 @@ class Rehearsal(Stage):
         reaching |= {id(error): error for plugin in self.plugins if (error := _unseen(plugin)) is not None}
         for _ in failures:  # who fails because of what it loads is told of by whoever loads it: up to the stage itself
             for loader, error in failures:
-                if loader is None or id(_failure(loader)) in reaching:
+                if loader is None or id(loader.failure) in reaching:
                     reaching[id(error)] = error
         for error in reaching.values():
             yield from codes.diagnose(error)
 
     def _told(self) -> c.Iterator[Diagnostic]:
         found = [each for finding in self._found for each in codes.of_finding(finding)]
-        failed = [plugin.name for plugin in self.plugins if _failure(plugin) is not None]
+        failed = [plugin.name for plugin in self.plugins if plugin.failure is not None]
         if not failed:
             yield from found
             return
@@ -115,11 +115,6 @@ class Rehearsal(Stage):
                 yield Diagnostic("BV206", message, "info", place, plugin=plugin.name)
 
 
-def _failure(plugin: PluginRecord) -> BaseException | None:
-    done = plugin.prepared.done() and not plugin.prepared.cancelled()
-    return plugin.prepared.exception() if done else None
-
-
 def _unseen(plugin: PluginRecord) -> Exception | None:
-    error = _failure(plugin)
+    error = plugin.failure
     return error if isinstance(error, Exception) and not plugin.seen else None

@@ -22,7 +22,7 @@ import structlog
 
 from buvar import context, di, errors
 from buvar.components import Components, Home
-from buvar.staging import checks, lead, ready, tasks, teardown
+from buvar.staging import checks, lead, picture, ready, tasks, teardown
 from buvar.staging import loader as loading
 from buvar.staging.signals import Signals
 
@@ -103,6 +103,10 @@ class Stage:
         """Return who provides what for whom, as it is now: what all see, and what each plugin has behind its walls."""
         views = [self.context, *(plugin.components for plugin in self.plugins if plugin.walls is not None)]
         return di.graph_all((view.home.adapters, view) for view in views)
+
+    def picture(self) -> picture.Picture:
+        """Return what the stage is made of, as it is now: its plugins, who loaded whom, and its `graph`."""
+        return picture.draw(self.plugins, self.graph())
 
     def stop(self) -> None:
         """Ask the stage to stop, as a signal does: tasks get `Cancel`, a start is given up.

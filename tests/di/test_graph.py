@@ -551,3 +551,18 @@ def test_one_object_that_is_added_twice_by_one_line_is_two_nodes(adapters, there
         ("'c'", None),
         ("'d'", None),
     ]
+
+
+def test_a_declaration_is_told_by_the_name_in_it(adapters, there):
+    """What is filed under itself is told by the name that it has, if that is a text, and never by its repr."""
+
+    @attrs.frozen
+    class Declared:
+        name: object
+
+        def __repr__(self):
+            return "hunter2"
+
+    for each in (Declared("users"), Declared(5)):
+        there.add(each, name=each)
+    assert [one.name for one in di.graph(adapters, there).components] == ["users", None]
