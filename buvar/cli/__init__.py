@@ -17,6 +17,7 @@ VERBS: t.Final = {
     ),
     "Look": (
         Verb("check", "Tell whether a service would start, and what is wrong with it."),
+        Verb("graph", "Show what a service is made of: plugins, who loads whom, times."),
         Verb("config", "Show, check and explain the configuration of a service."),
     ),
     "Operate": (

@@ -12,7 +12,7 @@ from buvar.cli import VERBS, main
 
 TABLE = [verb for verbs in VERBS.values() for verb in verbs]
 NAMES = [verb.name for verb in TABLE]
-LIGHT = [name for name in NAMES if name not in {"check", "config"}]
+LIGHT = [name for name in NAMES if name not in {"check", "graph", "config"}]
 HEAVY = ("attr", "cattrs", "structlog", "asyncio", "importlib.metadata", "rich", "buvar.errors", "buvar.di")
 
 
