@@ -13,15 +13,16 @@ import attrs
 import click
 
 from buvar import errors
-from buvar.cli import check as checking
-from buvar.cli import rehearsed
+from buvar.cli import findings
+from buvar.cli import wanted as services
 from buvar.config import describe, docs, effective, masks, template, toml, tree, words
 from buvar.staging import codes
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
-    from buvar.cli.rehearsed import Rehearsed, Wanted
+    from buvar.cli.rehearsed import Rehearsed
+    from buvar.cli.wanted import Wanted
     from buvar.config.claims import Claim
     from buvar.config.effective import Setting
 
@@ -46,7 +47,7 @@ def command() -> None:
 
 
 @command.command("show")
-@rehearsed.options
+@services.options
 @click.option("--section", "names", multiple=True, metavar="NAME", help="Show this section only.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for other programs.")
 def show(wanted: Wanted, names: tuple[str, ...], as_json: bool) -> None:
@@ -68,13 +69,13 @@ def show(wanted: Wanted, names: tuple[str, ...], as_json: bool) -> None:
     elif shown:
         click.echo("\n\n".join(_tables(shown)))
     problems = [each for each in service.diagnostics if each.severity != "info"]
-    checking.write([each for each in problems if each.code.startswith(_CODES)], err=True)
+    findings.write([each for each in problems if each.code.startswith(_CODES)], err=True)
     _tell_of_failed(service)
-    sys.exit(checking.is_bad(each for each in problems if each.code.startswith(_CODES)))
+    sys.exit(findings.is_bad(each for each in problems if each.code.startswith(_CODES)))
 
 
 @command.command("env")
-@rehearsed.options
+@services.options
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for other programs.")
 def env(wanted: Wanted, as_json: bool) -> None:
     """List all environment variables that are read, with type, default and what they are for."""
@@ -89,7 +90,7 @@ def env(wanted: Wanted, as_json: bool) -> None:
 
 
 @command.command("template")
-@rehearsed.options
+@services.options
 def write_template(wanted: Wanted) -> None:
     """Write a commented TOML file with all that can be configured.
 
@@ -105,7 +106,7 @@ def write_template(wanted: Wanted) -> None:
 
 
 @command.command("check")
-@rehearsed.options
+@services.options
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for other programs.")
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
 def check(wanted: Wanted, as_json: bool, strict: bool) -> None:
@@ -117,10 +118,10 @@ def check(wanted: Wanted, as_json: bool, strict: bool) -> None:
         found = list(codes.diagnose(error))
     else:
         found = [each for each in service.diagnostics if each.code.startswith(_CODES)]
-    checking.tell(found, as_json=as_json)
+    findings.tell(found, as_json=as_json)
     if service is not None:
         _tell_of_failed(service)
-    sys.exit(checking.is_bad(found, strict=strict))
+    sys.exit(findings.is_bad(found, strict=strict))
 
 
 def _is_of(section: tuple[str, ...], names: c.Sequence[str]) -> bool:
@@ -132,7 +133,7 @@ def _tell_of_failed(service: Rehearsed) -> None:
     others = [d for d in service.diagnostics if d.severity == "error" and d.code.startswith("BV2")]
     if others:
         click.echo("plugins fail to prepare, what only they read is not told here; see buvar check:", err=True)
-        checking.write(others, err=True)
+        findings.write(others, err=True)
 
 
 def _claims(service: Rehearsed) -> list[Claim]:
@@ -172,7 +173,7 @@ def _tables(shown: c.Iterable[Setting]) -> c.Iterator[str]:
 
 
 def _line(setting: Setting) -> tuple[str, str]:
-    key, origin = toml.key(str(setting.path[-1])), rehearsed.shorten(setting.origin)
+    key, origin = toml.key(str(setting.path[-1])), findings.shorten(setting.origin)
     if setting.value is None:
         return f"# {key} =", f"# {origin}"
     return f"{key} = {toml.value(setting.value)}", f"# {origin}"

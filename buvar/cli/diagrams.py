@@ -15,7 +15,7 @@ from buvar.di.picture import MERMAID_CLASSES, mermaid_text
 if t.TYPE_CHECKING:
     import collections.abc as c
 
-    from buvar.cli.tree import What
+    from buvar.cli.forms import What
     from buvar.di.picture import Graph
     from buvar.staging.picture import Picture, PluginNode
 

@@ -4,27 +4,11 @@ from __future__ import annotations
 
 import click
 
-from buvar.cli import complete
+from buvar.cli import wanted
 
 
 @click.command("run")
-@click.argument("plugins", nargs=-1, metavar="[PLUGIN]...", shell_complete=complete.plugins)
-@click.option(
-    "-c",
-    "--config",
-    "files",
-    multiple=True,
-    metavar="FILE",
-    shell_complete=complete.toml_files,
-    help="Read this TOML file; later ones win.",
-)
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Set one value of the configuration, as in database.path=x; it wins over files and environment.",
-)
+@wanted.arguments
 @click.option(
     "--workers",
     type=click.IntRange(0),

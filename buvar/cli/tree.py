@@ -9,16 +9,16 @@ import typing as t
 import attrs
 import click
 
-from buvar.cli import rehearsed
+from buvar.cli.findings import shorten
 from buvar.cli.services import printable
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
+    from buvar.cli.forms import What
     from buvar.di.picture import AdapterNode, ComponentNode, Edge, Graph, RootNode
     from buvar.staging.picture import Load, Picture, PluginNode
 
-What: t.TypeAlias = t.Literal["plugins", "injection", "all"]
 
 #: the branches of a tree: to one that others follow, to the last one, and what stands below these
 _BRANCHES: t.Final = ("├─ ", "└─ ", "│  ", "   ")
@@ -179,7 +179,7 @@ class _Gifts:
         return "\n\n".join("\n".join(block) for block in blocks)
 
     def _plugin(self, node: PluginNode) -> list[str]:
-        place = "" if node.place is None else click.style(f" ({rehearsed.shorten(node.place)})", dim=True)
+        place = "" if node.place is None else click.style(f" ({shorten(node.place)})", dim=True)
         head = click.style(printable(node.name), bold=True)
         return [
             f"{head}{place}",

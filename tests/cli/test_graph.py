@@ -10,7 +10,7 @@ import click
 import pytest
 
 from buvar import di
-from buvar.cli import graph, tree
+from buvar.cli import forms, tree
 from buvar.staging.picture import Load, Picture, PluginNode
 
 SHOP = """
@@ -188,7 +188,7 @@ def test_the_format_wins_over_the_suffix(draw, shop):
     assert (shop / "picture").read_text().startswith("digraph")
 
 
-SUFFIXES = f"end it with {', '.join(graph.SUFFIXES)}, or say --format"
+SUFFIXES = f"end it with {', '.join(forms.SUFFIXES)}, or say --format"
 WRONG = {
     "suffix": (["shop", "-o", "x.png"], f"error: cannot tell the format of 'x.png' by its name; {SUFFIXES}\n"),
     "json has all": (
@@ -312,4 +312,4 @@ def test_the_help_says_what_it_is_for(draw):
     """The help tells how to get a page."""
     done = draw("--help")
     assert "buvar graph -c config.toml -o graph.html" in done.stdout
-    assert all(f"|{each}" in done.stdout or f"{each}|" in done.stdout for each in graph.FORMATS)
+    assert all(f"|{each}" in done.stdout or f"{each}|" in done.stdout for each in forms.FORMATS)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buvar import di, errors
-from buvar.cli import diagrams, graph, page, tree
+from buvar.cli import diagrams, drawing, page, tree
 from buvar.di import picture as injection
 from buvar.staging.picture import Load, Picture, PluginNode
 
@@ -154,7 +154,7 @@ class Reader(html.parser.HTMLParser):
 
 
 def page_of(picture, text="a text"):
-    return page.html(graph.document(picture), text)
+    return page.html(drawing.document(picture), text)
 
 
 @given(pictures())
@@ -164,7 +164,7 @@ def test_names_cannot_break_out_of_the_page(picture):
     text = page_of(picture, tree.text(picture, "all", 100))
     read = Reader(text)
     assert [tag for tag, _ in read.elements] == [tag for tag, _ in Reader(page_of(EMPTY)).elements]
-    assert json.loads(read.texts["data"]) == json.loads(json.dumps(graph.document(picture)))
+    assert json.loads(read.texts["data"]) == json.loads(json.dumps(drawing.document(picture)))
     assert "<!--" not in text
 
 
