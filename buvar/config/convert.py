@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import collections.abc as c
+import contextlib
 import functools
 import types
 import typing as t
@@ -169,8 +170,14 @@ class _Class:
             try:
                 return self.cls(**arguments)
             except Exception as error:
-                failed.append(_refusal(error, self.fields, _secrets(self.hint, value) if self.has_secrets else ()))
+                failed.append(_refusal(error, self.fields, self._secrets(value, arguments)))
         raise ClassValidationError(f"While structuring {self.cls.__name__}", failed, self.cls)
+
+    def _secrets(self, value: t.Any, arguments: dict[str, t.Any]) -> set[str]:
+        if not self.has_secrets:
+            return set()
+        converted = {field.key: arguments.get(field.argument) for field in self.fields}
+        return _secrets(self.hint, value) | _secrets(self.hint, converted)
 
     def _arguments(self, value: c.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], list[Exception]]:
         arguments: dict[str, t.Any] = {}
@@ -212,18 +219,15 @@ def _refusal(error: Exception, fields: c.Iterable[schema.Field], secrets: c.Coll
 
 
 def _secrets(cls: type, value: t.Any) -> set[str]:
-    """Collect the secrets in the values for a class, in all forms in which a message would show them."""
-    if not isinstance(value, c.Mapping):
-        return set()
+    """Collect the secrets in the values for a class, or in its instance, in all forms in which a message shows them."""
+    given = value if isinstance(value, c.Mapping) else _held(value)
     found = set()
     for field in schema.fields(cls):
-        given = value.get(field.key)
-        if field.secret and given is not None:
-            found |= {form.strip().casefold() for form in (str(given), repr(given), repr(given)[1:-1])}
-        elif field.nested is not None:
-            found |= _secrets(field.nested, given)
+        each = given.get(field.key)
+        if field.secret:
+            found |= _forms(each) | _forms(field.make_default())
         else:
-            found |= _secrets_within(field.type, given)
+            found |= _secrets(field.nested, each) if field.nested is not None else _secrets_within(field.type, each)
     return found - {""}
 
 
@@ -231,10 +235,25 @@ def _secrets_within(hint: t.Any, value: t.Any) -> set[str]:
     """Collect the secrets of the classes that stand somewhere in an annotation, as in ``list[Account]``."""
     if isinstance(value, list | tuple):
         return {secret for item in value for secret in _secrets_within(hint, item)}
-    if not isinstance(value, c.Mapping):
+    given = value if isinstance(value, c.Mapping) else _held(value)
+    inner = {secret for item in given.values() for secret in _secrets_within(hint, item)}
+    return inner.union(*(_secrets(cls, given) for cls in schema.classes(hint))) if given else inner
+
+
+def _held(value: t.Any) -> dict[str, t.Any]:
+    cls: t.Any = type(value)
+    return {field.key: getattr(value, field.key, None) for field in schema.fields(cls)} if schema.has(cls) else {}
+
+
+def _forms(value: t.Any) -> set[str]:
+    if value is None or value is attrs.NOTHING:
         return set()
-    inner = {secret for item in value.values() for secret in _secrets_within(hint, item)}
-    return inner.union(*(_secrets(cls, value) for cls in schema.classes(hint)))
+    inner: c.Iterable[t.Any] = value if isinstance(value, list | tuple | set | frozenset) else ()
+    inner = value.values() if isinstance(value, c.Mapping) else inner
+    with contextlib.suppress(ValueError):  # an integer of more digits than Python writes: none writes it
+        shown = repr(value)
+        return {form.strip().casefold() for form in (str(value), shown, shown[1:-1])}.union(*map(_forms, inner))
+    return set()
 
 
 def make_converter() -> cattrs.Converter:

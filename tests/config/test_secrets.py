@@ -176,3 +176,25 @@ def test_a_secret_in_bad_json_is_not_shown(monkeypatch, text):
     with pytest.raises(ConfigError) as caught:
         source.load(Account, "a")
     assert str(caught.value) == "a.keys: expected a table, got *** (--set a.keys.k)"
+
+
+def tell_all(instance):
+    raise ValueError(f"refused: {instance.pin:d} {instance.keys} {instance.nested and instance.nested.password}")
+
+
+@attrs.frozen
+class Spiteful:
+    pin: int = config.secret_var(4711)
+    keys: list[str] = config.secret_var(attrs.Factory(list))  # noqa: RUF009 - a field, not a value
+    nested: Data | None = None
+    __attrs_post_init__ = tell_all
+
+
+@pytest.mark.parametrize(
+    "values", [{"pin": "0815"}, {}, {"pin": 1, "keys": ["hunter2"]}, {"pin": 1, "nested": {"password": "hunter2"}}]
+)
+def test_a_constructor_cannot_tell_a_secret(values):
+    """What a class says of its values is withheld where it shows a secret: converted, a default, or within a list."""
+    with pytest.raises(ConfigError) as caught:
+        ConfigSource({"x": values}).load(Spiteful, "x")
+    assert str(caught.value) == "x: refused (ValueError); the reason is withheld, since it may show a secret"
