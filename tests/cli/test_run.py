@@ -75,17 +75,6 @@ def app(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def buvar(forks):
-    """Run the command in a folder, with some more environment."""
-    command = "from buvar.cli import main; main(prog_name='buvar')"
-
-    def buvar(folder, *arguments, **env):
-        return forks.run(command, *arguments, cwd=folder, env={**os.environ, **env}, strict=True)
-
-    return buvar
-
-
 def text_of(done):
     """Return what is on stderr beside the log."""
     return "\n".join(line for line in done.stderr.splitlines() if not line.startswith("{"))

@@ -170,7 +170,7 @@ def worlds(draw):
                 name = variable.name + draw(st.sampled_from(["", "", "", "X"]))
                 environ[name] = draw(said(is_secret)), variable.from_file
             if not variable.from_file and not draw(st.integers(0, 2)):
-                path = [*([section] if section else []), *variable.path, *draw(st.sampled_from([[], [], [], ["a"]]))]
+                path = [*([section] if section else []), *variable.path, *draw(st.sampled_from([[], [], [], ["q"]]))]
                 options.append((".".join(path), draw(said(is_secret))))
     hypothesis.event(f"secrets: {describe.has_secrets(cls)}")
     return cls, section, documents, environ, options
