@@ -39,7 +39,7 @@ class Claims:
     def __init__(self) -> None:
         self._claims: dict[tuple[Section, type], Claim] = {}
         #: a variable -> where what it sets is in the whole configuration
-        self._fed: dict[str, Path] = {}
+        self._fed: dict[str, tuple[str, ...]] = {}
 
     def __iter__(self) -> c.Iterator[Claim]:
         return iter(tuple(self._claims.values()))
@@ -53,16 +53,15 @@ class Claims:
         return self._add(cls, section, prefix) if known is None else known
 
     def _add(self, cls: type, section: Section, prefix: tuple[str, ...]) -> Claim:
-        claim = Claim(section, cls, describe.variables(cls, prefix + section))
-        problems = []
-        for variable in claim.variables:
-            path: Path = section + variable.path
-            other = self._fed.get(variable.name, path)
-            if other != path:
-                message = f"shares the environment variable {variable.name} with {dotted(other)}; rename one of them"
-                problems.append(ConfigProblem(dotted(path), message, code="BV105"))
-        if problems:
-            raise ConfigError(*problems)
-        self._fed |= {variable.name: section + variable.path for variable in claim.variables}
-        self._claims[section, cls] = claim
+        variables = describe.variables(cls, prefix + section)
+        fed = {variable.name: section + variable.path for variable in variables}
+        shared = [name for name in fed.keys() & self._fed.keys() if fed[name] != self._fed[name]]
+        if shared:
+            raise ConfigError(*(self._shared(name, fed[name]) for name in fed if name in shared))
+        self._fed |= fed
+        claim = self._claims[section, cls] = Claim(section, cls, variables)
         return claim
+
+    def _shared(self, name: str, path: Path) -> ConfigProblem:
+        message = f"shares the environment variable {name} with {dotted(self._fed[name])}; rename one of them"
+        return ConfigProblem(dotted(path), message, code="BV105")

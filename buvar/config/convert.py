@@ -11,6 +11,7 @@ import collections
 import collections.abc as c
 import contextlib
 import functools
+import itertools
 import types
 import typing as t
 
@@ -46,12 +47,15 @@ class _Structure:
     def __init__(self, converter: cattrs.Converter) -> None:
         self.converter = converter
 
-    def _each(self, items: c.Iterable[tuple[t.Any, t.Any, t.Any]], whole: t.Any) -> list[t.Any]:
-        """Convert all ``(index or key, value, type)``; the errors come together."""
+    def _each(
+        self, labels: c.Iterable[t.Any], values: c.Iterable[t.Any], hints: c.Iterable[t.Any], whole: t.Any
+    ) -> list[t.Any]:
+        """Convert *values*, each to its type in *hints*; the errors come together, each by its index or key."""
+        structure = self.converter.structure
         results, failed = [], []
-        for index, value, hint in items:
+        for index, value, hint in zip(labels, values, hints, strict=False):
             try:
-                results.append(self.converter.structure(value, hint))
+                results.append(structure(value, hint))
             except Exception as error:
                 failed.append(_noted(error, IterableValidationNote(f"at {index!r}", index, hint)))
         if failed:
@@ -60,8 +64,7 @@ class _Structure:
 
     def collection(self, value: t.Any, hint: t.Any) -> t.Any:
         element = next(iter(t.get_args(hint)), t.Any)
-        items = ((index, item, element) for index, item in enumerate(_require_list(value, hint)))
-        converted = self._each(items, hint)
+        converted = self._each(itertools.count(), _require_list(value, hint), itertools.repeat(element), hint)
         try:
             return COLLECTIONS[schema.origin(hint)](converted)
         except TypeError:
@@ -74,14 +77,14 @@ class _Structure:
             hints = hints[:1] * len(items)
         if len(items) != len(hints):
             raise ConversionError(f"a list of {len(hints)} values", f"one of {len(items)}")
-        return tuple(self._each(zip(range(len(items)), items, hints, strict=True), hint))
+        return tuple(self._each(itertools.count(), items, hints, hint))
 
     def mapping(self, value: t.Any, hint: t.Any) -> t.Any:
         if not isinstance(value, c.Mapping):
             raise unfit(hint, value)
         key_hint, value_hint = t.get_args(hint) or (t.Any, t.Any)
-        keys = self._each(((key, key, key_hint) for key in value), hint)
-        values = self._each(((key, item, value_hint) for key, item in value.items()), hint)
+        keys = self._each(value, value, itertools.repeat(key_hint), hint)
+        values = self._each(value, value.values(), itertools.repeat(value_hint), hint)
         return dict(zip(keys, values, strict=True))
 
     def union(self, value: t.Any, hint: t.Any) -> t.Any:

@@ -41,14 +41,13 @@ class _Reading:
     def __init__(self) -> None:
         self.documents: list[files.Document] = []
         self.problems: list[ConfigProblem] = []
-        #: the real names of those that were read, with all that they include
-        self.done: set[str] = set()
+        #: those that were read, with all that they include
+        self.done: list[str] = []
 
     def read(self, path: str, above: tuple[str, ...]) -> None:
         """Read a file that those *above* include one another to, after all that it includes."""
-        real = os.path.realpath(path)
-        self._read(path, (*above, real))
-        self.done.add(real)
+        self._read(path, (*above, path))
+        self.done.append(path)
 
     def _read(self, path: str, above: tuple[str, ...]) -> None:
         try:
@@ -58,12 +57,11 @@ class _Reading:
             return
         for number, name in enumerate(self._names(document)):
             for found in self._found(document, number, name):
-                real = os.path.realpath(found)
-                if real in above:
+                if _is_among(found, above):
                     self._problem(document, number, f"{found} includes itself; remove it from one of the files")
                 elif len(above) == DEEPEST:
                     self._problem(document, number, f"files include one another {DEEPEST} deep; name them with -c")
-                elif real not in self.done:
+                elif not _is_among(found, self.done):
                     self.read(found, above)
         self.documents.append(document)
 
@@ -95,3 +93,8 @@ class _Reading:
         path: files.Path = KEYS if number is None else (*KEYS, number)
         place = files.Layer(document.values, document).origin(path)
         self.problems.append(ConfigProblem(".".join(KEYS), message, place, "BV104"))
+
+
+def _is_among(path: str, others: c.Iterable[str]) -> bool:
+    """Tell whether a file is one of others, whatever they are called."""
+    return os.path.realpath(path) in map(os.path.realpath, others)

@@ -184,8 +184,8 @@ WRONG = {
         {"app": "app:twice"},
         [
             (
-                "BV105 app.twice.<locals>.TwiceConfig: its fields pool.size and pool_size share the environment variable"
-                " APP_TWICE_POOL_SIZE; rename one of them"
+                "BV105 app.twice.<locals>.TwiceConfig: its fields pool.size and pool_size share the environment"
+                " variable APP_TWICE_POOL_SIZE; rename one of them"
             ),
             None,
         ],
