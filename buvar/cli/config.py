@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
 import sys
-import textwrap
 import typing as t
 
-import attrs
 import click
 
-from buvar import errors
-from buvar.cli import findings
 from buvar.cli import wanted as services
-from buvar.config import describe, docs, effective, masks, template, toml, tree, words
-from buvar.staging import codes
 
 if t.TYPE_CHECKING:
-    import collections.abc as c
-
-    from buvar.cli.rehearsed import Rehearsed
     from buvar.cli.wanted import Wanted
-    from buvar.config.claims import Claim
-    from buvar.config.effective import Setting
-
-_WIDTH: t.Final = 100
-#: what begins the codes of what is wrong with a configuration
-_CODES: t.Final = "BV1"
 
 
 @click.group("config")
@@ -56,37 +38,22 @@ def show(wanted: Wanted, names: tuple[str, ...], as_json: bool) -> None:
     That is a line of a file, an environment variable, an option --set, or the default of the class. What is wrong is
     told on stderr, and the exit code is 1 then.
     """
-    service = wanted.rehearse()
-    found = [each for each in effective.sections(service.source) if not names or _is_of(each.claim.section, names)]
-    if unknown := [name for name in names if not any(_is_of(each.claim.section, [name]) for each in found)]:
-        known = {".".join(each.claim.section) for each in effective.sections(service.source)}
-        raise errors.UsageError(f"nothing reads a section {unknown[0]!r}{errors.did_you_mean(unknown[0], known)}")
-    # of several classes that read one value, the first tells it
-    settings = {setting.path: setting for each in reversed(found) for setting in reversed(each.settings)}
-    shown = [settings.pop(s.path) for each in found for s in each.settings if s.path in settings]
-    if as_json:
-        click.echo(_json({"settings": [_setting(each) for each in shown]}))
-    elif shown:
-        click.echo("\n\n".join(_tables(shown)))
-    problems = [each for each in service.diagnostics if each.severity != "info"]
-    findings.write([each for each in problems if each.code.startswith(_CODES)], err=True)
-    _tell_of_failed(service)
-    sys.exit(findings.is_bad(each for each in problems if each.code.startswith(_CODES)))
+    from buvar.cli import configured
+
+    sys.exit(configured.show(wanted.rehearse(), names, as_json=as_json))
 
 
 @command.command("env")
 @services.options
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for other programs.")
 def env(wanted: Wanted, as_json: bool) -> None:
-    """List all environment variables that are read, with type, default and what they are for."""
-    service = wanted.rehearse()
-    claims = _claims(service)
-    if as_json:
-        found = [_variable(claim, each) for claim in claims for each in claim.variables]
-        click.echo(_json({"variables": found}))
-    else:
-        click.echo("\n\n".join(_environment(claim) for claim in claims if claim.variables))
-    _tell_of_failed(service)
+    """List the environment variables that are read.
+
+    With each go its type, its default and what it is for; it is marked where it is required, secret, or set just now.
+    """
+    from buvar.cli import configured
+
+    configured.env(wanted.rehearse(), as_json=as_json)
 
 
 @command.command("template")
@@ -96,13 +63,9 @@ def write_template(wanted: Wanted) -> None:
 
     What has a default is commented out; what is required is marked so, and has to be filled in.
     """
-    service = wanted.rehearse()
-    found = service.settings
-    given: t.Any = {
-        ("buvar",): {"plugins": found.plugins, **({"installed": found.installed} if found.installed else {})}
-    }
-    click.echo(template.write(_claims(service), given), nl=False)
-    _tell_of_failed(service)
+    from buvar.cli import configured
+
+    configured.write_template(wanted.rehearse())
 
 
 @command.command("check")
@@ -110,107 +73,10 @@ def write_template(wanted: Wanted) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for other programs.")
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
 def check(wanted: Wanted, as_json: bool, strict: bool) -> None:
-    """Tell all that is wrong with the configuration; `buvar check` tells that and all else."""
-    service = None
-    try:
-        service = wanted.rehearse()
-    except errors.ConfigError as error:
-        found = list(codes.diagnose(error))
-    else:
-        found = [each for each in service.diagnostics if each.code.startswith(_CODES)]
-    findings.tell(found, as_json=as_json)
-    if service is not None:
-        _tell_of_failed(service)
-    sys.exit(findings.is_bad(found, strict=strict))
+    """Tell what is wrong with the configuration.
 
+    `buvar check` tells that, and all else that would keep the service from starting.
+    """
+    from buvar.cli import configured
 
-def _is_of(section: tuple[str, ...], names: c.Sequence[str]) -> bool:
-    return ".".join(section) in names
-
-
-def _tell_of_failed(service: Rehearsed) -> None:
-    """Tell that what only plugins know that failed is missing."""
-    others = [d for d in service.diagnostics if d.severity == "error" and d.code.startswith("BV2")]
-    if others:
-        click.echo("plugins fail to prepare, what only they read is not told here; see buvar check:", err=True)
-        findings.write(others, err=True)
-
-
-def _claims(service: Rehearsed) -> list[Claim]:
-    """Return all that may be read, also by classes that nobody has asked for yet."""
-    if problems := effective.claim_all(service.source):
-        raise errors.ConfigError(*problems)
-    return sorted(service.source.claims, key=lambda claim: claim.section)
-
-
-def _json(document: dict[str, t.Any]) -> str:
-    return json.dumps(_jsonable(document), indent=2, allow_nan=False)
-
-
-def _jsonable(value: t.Any) -> t.Any:
-    """Write what JSON has nothing for, as moments and infinity, as text."""
-    if isinstance(value, dict):
-        return {key: _jsonable(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_jsonable(inner) for inner in value]
-    is_json = value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
-    return value if is_json else str(value)
-
-
-# -- show
-
-
-def _tables(shown: c.Iterable[Setting]) -> c.Iterator[str]:
-    tables: dict[tuple[t.Any, ...], list[Setting]] = {}
-    for setting in shown:
-        tables.setdefault(setting.path[:-1], []).append(setting)
-    # what is above all tables comes first, whoever reads it
-    for path, settings in sorted(tables.items(), key=lambda table: bool(table[0])):
-        lines = [_line(setting) for setting in settings]
-        width = min(max(len(text) for text, _ in lines), _WIDTH // 2)
-        head = [click.style(f"[{toml.dotted(map(str, path))}]", bold=True)] if path else []
-        yield "\n".join([*head, *(f"{text:<{width}}  {click.style(why, dim=True)}" for text, why in lines)])
-
-
-def _line(setting: Setting) -> tuple[str, str]:
-    key, origin = toml.key(str(setting.path[-1])), findings.shorten(setting.origin)
-    if setting.value is None:
-        return f"# {key} =", f"# {origin}"
-    return f"{key} = {toml.value(setting.value)}", f"# {origin}"
-
-
-def _setting(setting: Setting) -> dict[str, t.Any]:
-    origin = attrs.asdict(setting.origin) if isinstance(setting.origin, errors.Place) else setting.origin
-    return {"path": str(setting), "value": setting.value, "origin": origin, "secret": setting.secret}
-
-
-# -- env
-
-
-def _environment(claim: Claim) -> str:
-    lines = [click.style(f"# [{'.'.join(claim.section)}]" if claim.section else "# above all tables", bold=True)]
-    for variable in claim.variables:
-        facts = _variable(claim, variable)
-        default = "" if facts["default"] is None else f" = {toml.value(facts['default'])}"
-        notes = ", ".join(name for name in ("required", "secret", "set") if facts[name])
-        lines.append(f"{variable.name}  {facts['type']}{default}{f'  ({notes})' if notes else ''}")
-        lines += textwrap.wrap(facts["help"], _WIDTH, initial_indent="    ", subsequent_indent="    ")
-    return "\n".join(lines)
-
-
-def _variable(claim: Claim, variable: describe.Variable) -> dict[str, t.Any]:
-    field = variable.field
-    default = None if variable.from_file else describe.default_of(claim.cls, variable.path)
-    told = None if default is attrs.NOTHING else masks.plain(default, secret=field.secret)
-    above = [field for _, field in describe.chain(claim.cls, variable.path)][:-1]
-    required = field.required and all(each.required and not each.optional for each in above)
-    return {
-        "variable": variable.name,
-        "path": tree.dotted(claim.section + variable.path),
-        "type": "path of a file that holds the value" if variable.from_file else words.spelled(field.type),
-        "default": told,
-        "required": required and not variable.from_file,
-        "secret": field.secret,
-        "set": variable.name in os.environ,
-        "help": docs.of_nested(claim.cls, variable.path),
-    }
+    sys.exit(configured.check(wanted, as_json=as_json, strict=strict))

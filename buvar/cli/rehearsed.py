@@ -17,21 +17,26 @@ from buvar.log import LogConfig
 from buvar.staging import codes, rehearsal
 
 if t.TYPE_CHECKING:
-    from buvar.cli.wanted import Wanted
     from buvar.staging.picture import Picture
 
 
-def rehearse(wanted: Wanted, slow: float | None = None) -> Rehearsed:
+def rehearse(
+    plugins: t.Sequence[str],
+    files: t.Sequence[str],
+    assignments: t.Sequence[str],
+    log_level: str,
+    slow: float | None = None,
+) -> Rehearsed:
     """Prepare a service, and take it down. A plugin that takes more than *slow* seconds is told.
 
     Raises `errors.ConfigError`, and `errors.UsageError` where no plugin is named.
     """
-    source, found = settings.read(wanted.files, wanted.assignments)
-    found = attrs.evolve(found, plugins=list(wanted.plugins)) if wanted.plugins else found
+    source, found = settings.read(files, assignments)
+    found = attrs.evolve(found, plugins=list(plugins)) if plugins else found
     if not (found.plugins or found.installed):
         raise errors.UsageError("no plugin is named; name one, or set plugins = […] in the table [buvar]")
     settings.find_modules_here()
-    LogConfig(tty=sys.stderr.isatty(), level=wanted.log_level).setup()
+    LogConfig(tty=sys.stderr.isatty(), level=log_level).setup()
     components = Components()
     components.add(source)
     components.add(fork.Fork(found.workers))

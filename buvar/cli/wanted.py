@@ -29,7 +29,7 @@ class Wanted(t.NamedTuple):
         """Prepare the service, and take it down; see `buvar.cli.rehearsed.rehearse`."""
         from buvar.cli import rehearsed  # not before it is used: a verb's help is there at once
 
-        return rehearsed.rehearse(self, slow)
+        return rehearsed.rehearse(*self, slow=slow)
 
 
 def arguments(function: F) -> F:

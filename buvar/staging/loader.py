@@ -26,8 +26,7 @@ import attrs
 import structlog
 
 from buvar import components, context, di, errors, names
-from buvar.di import resolve
-from buvar.staging import discovery, exports, hints, record, tasks
+from buvar.staging import discovery, exports, hints, preparing, record, tasks
 
 if t.TYPE_CHECKING:
     from buvar.staging import teardown
@@ -183,7 +182,7 @@ class Plugins:
         log.debug("preparing plugin", plugin=plugin.name, loader=plugin.loader and plugin.loader.name)
         resume = asyncio.Event()
         try:
-            suspended = await _collect(plugin)
+            suspended = await preparing.collect(plugin)
             failure = self._close(plugin)
         except BaseException as error:  # whoever loads the plugin gets it, and if nobody does the stage will
             plugin.failed(error)
@@ -192,7 +191,7 @@ class Plugins:
             plugin.seconds = time.perf_counter() - began
         if suspended is not None:
             task = t.cast("asyncio.Task[None]", asyncio.current_task())
-            self.teardown.add(_Resume(plugin.name, resume, task))
+            self.teardown.add(preparing.Resume(plugin.name, resume, task))
         if failure is None:
             plugin.prepared.set_result(None)
         else:
@@ -201,7 +200,7 @@ class Plugins:
             # it is closed also where somebody cancels it before its time
             async with contextlib.aclosing(suspended):
                 await resume.wait()
-                await _finish(plugin.name, suspended)
+                await preparing.finish(plugin.name, suspended)
 
     def _close(self, plugin: record.PluginRecord) -> errors.ExportError | None:
         """Look after what a plugin exports; what is wrong with that is told when its teardown is known."""
@@ -237,75 +236,6 @@ class Plugins:
         """Give up all tasks that were never started."""
         for task in self.tasks:
             task.close()
-
-
-class _Resume:
-    """Wakes a suspended plugin at teardown and waits for its end."""
-
-    def __init__(self, name: str, resume: asyncio.Event, task: asyncio.Task[None]) -> None:
-        self.__qualname__ = f"plugin {name}"
-        self._resume = resume
-        self._task = task
-
-    async def __call__(self) -> None:
-        self._resume.set()
-        await self._task
-
-
-async def _collect(plugin: record.PluginRecord) -> record.Generator | None:
-    """Prepare *plugin* and collect its tasks; return its generator if that suspended itself with a bare ``yield``."""
-    arguments = await resolve.arguments(di.buvar_adapters.get(), plugin.prepare)
-    result = plugin.prepare(**arguments)
-    if not inspect.isasyncgen(result):
-        _add_tasks(plugin, tuple(_items(plugin.name, await result)))
-        return None
-    generator = plugin.generator = t.cast("record.Generator", result)
-    try:
-        async for item in generator:
-            if item is None:
-                return generator
-            plugin.add_task(item)
-    except BaseException:
-        await generator.aclose()  # it has not ended where what it yielded is the error
-        raise
-    return None
-
-
-def _add_tasks(plugin: record.PluginRecord, items: tuple[t.Any, ...]) -> None:
-    try:
-        for item in items:
-            plugin.add_task(item)
-    except errors.PluginError:
-        for item in items:  # also those behind the one that is wrong
-            tasks.StageTask(item).close()
-        raise
-
-
-def _items(name: str, result: t.Any) -> c.Iterable[t.Any]:
-    if result is None:
-        return ()
-    if inspect.isawaitable(result):
-        return (result,)
-    if isinstance(result, c.Iterable) and not isinstance(result, str | bytes | c.Mapping):
-        return result
-    raise errors.PluginError(name, f"it returned {result!r}; return nothing, an awaitable, or several of them")
-
-
-async def _finish(name: str, generator: record.Generator) -> None:
-    try:
-        item = await anext(generator)
-    except StopAsyncIteration:
-        return
-    tasks.StageTask(item).close()
-    raise errors.PluginError(name, f"it yielded {item!r} after its bare yield; yield tasks before it")
-
-
-def _name_of(plugin: PluginRef, package: str | None) -> str:
-    if not isinstance(plugin, str):
-        return names.fqdn(plugin)
-    with contextlib.suppress(ImportError):  # it leads out of the package
-        return importlib.util.resolve_name(plugin, package)
-    return plugin
 
 
 class Loader:
@@ -394,3 +324,11 @@ class Loader:
             return None
         module = sys.modules.get(self._plugin.prepare.__module__)
         return getattr(module, "__package__", None)
+
+
+def _name_of(plugin: PluginRef, package: str | None) -> str:
+    if not isinstance(plugin, str):
+        return names.fqdn(plugin)
+    with contextlib.suppress(ImportError):  # it leads out of the package
+        return importlib.util.resolve_name(plugin, package)
+    return plugin
