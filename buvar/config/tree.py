@@ -48,7 +48,13 @@ def overlay(values: c.Mapping[str, t.Any], path: tuple[str, ...], value: t.Any) 
     return {**values, key: overlay(inner, rest, value)} if isinstance(inner, c.Mapping) else values
 
 
+#: most values are of these; to learn that something is no Mapping takes long
+_SCALARS: t.Final = frozenset((str, int, float, bool))
+
+
 def copy(value: t.Any) -> t.Any:
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, c.Mapping):
         return {key: copy(item) for key, item in value.items()}
     if isinstance(value, list):
