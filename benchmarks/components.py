@@ -19,10 +19,10 @@ TARGETED = {"get", "get one layer down", "get three layers down", "get named", "
 class Measured:
     """A process that times calls on request."""
 
-    def __init__(self, python: str, *, ours: bool) -> None:
+    def __init__(self, python: str, script: pathlib.Path = SCRIPT, *arguments: str, ours: bool) -> None:
         self.process = subprocess.Popen(
-            [python, "-P", str(SCRIPT)],
-            env=peers.environment(ours=ours), cwd=SCRIPT.parent,
+            [python, "-P", str(script), *arguments],
+            env=peers.environment(ours=ours), cwd=script.parent,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.cases = self._read().split("\t")

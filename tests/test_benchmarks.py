@@ -75,7 +75,7 @@ def test_an_unknown_benchmark_is_wrong_use():
     done = bench("componets")
     assert done.returncode == 2
     assert "componets" in done.stderr
-    assert "components, di, start, memory, throughput, fork, fairness" in done.stderr
+    assert "components, di, config, start, memory, throughput, fork, fairness" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -327,3 +327,14 @@ def test_a_killed_worker_of_ours_is_replaced(tmp_path):
     found = {row[0]: row[2] for row in rows if row}
     assert float(found["worker killed, to serving again"]) > 0
     assert found["worker killed, not held by it"].startswith("0 of ")
+
+
+def test_a_quick_run_of_configuration_gives_the_ratio_to_what_is_written_by_hand(tmp_path):
+    """Loading is told as a multiple of tomllib and cattrs by hand; the check of many plugins in seconds."""
+    written = tmp_path / "samples.json"
+    done = bench("config", "--quick", "--no-peers", "--json", str(written))
+    assert done.returncode == 0, done.stderr
+    load, check = json.loads(written.read_text())["Configuration"]
+    assert (load["case"], load["peer"], len(load["ratios"])) == ("load", "by hand", 1)
+    assert (check["case"], check["unit"], len(check["ours"])) == ("check 10 plugins", "s", 1)
+    assert load["target"] in done.stdout
