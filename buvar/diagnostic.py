@@ -90,11 +90,13 @@ class Check(Declaration):
 
     It may be a function, a coroutine function or a generator of either kind; it gives `Diagnostic`s, or nothing. Its
     parameters are injected, and it runs in the context of the plugin. What it raises is an error that stops the start.
-    One that is *last* runs after those that are not: it looks at what they have done.
+    One that is *last* runs after those that are not: it looks at what they have done. One that is for *failures* of a
+    kind also runs where a start fails with such an error, which then tells what else is wrong.
     """
 
     function: c.Callable[..., Found]
     last: bool = False
+    failures: type[Exception] | None = None
 
 
 @attrs.frozen

@@ -48,6 +48,18 @@ async def look(stage: View, plugins: Plugins) -> list[Finding]:
     return found
 
 
+async def note(error: Exception, plugins: Plugins) -> None:
+    """Add to an *error* that ends a start what checks for errors of its kind find besides: all is told at once."""
+    needs = diagnostic.Needs(frozenset())
+    told = str(error).splitlines()
+    for each in declarations.collected(Check, plugins):
+        if each.item.failures is not None and isinstance(error, each.item.failures):
+            found = [stop for finding in await _run(each, needs) if (stop := error_of(finding)) is not None]
+            lines = [line for stop in found for line in str(stop).splitlines() if line not in told]
+            for line in dict.fromkeys(lines):
+                error.add_note(f"also {line}")
+
+
 def _of(owner: str | None, told: Diagnostic) -> Diagnostic:
     return told if told.plugin is not None else attrs.evolve(told, plugin=owner)
 

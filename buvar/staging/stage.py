@@ -227,8 +227,12 @@ class Stage:
         await self.teardown.wait()
 
     async def _load_all(self, plugins: tuple[loading.PluginRef, ...]) -> None:
-        await self.loader(*plugins)
-        await self.plugins.settle()
+        try:
+            await self.loader(*plugins)
+            await self.plugins.settle()
+        except Exception as error:
+            await checks.note(error, self.plugins)
+            raise
         checks.enforce(await checks.look(self.context, self.plugins), tells=self.tells)
 
     async def _abort(self, loads: asyncio.Future[None]) -> None:

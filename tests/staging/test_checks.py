@@ -6,7 +6,8 @@ import attrs
 import pytest
 import structlog
 
-from buvar import context, di, errors, plugin
+from buvar import config, context, di, errors, plugin
+from buvar.components import Components
 from buvar.staging import checks
 
 
@@ -216,3 +217,42 @@ def test_only_errors_stop_a_start():
 
 def of_severity(severity):
     return diagnostic("x", severity=severity)
+
+
+@attrs.frozen
+class Shelf(config.Config, section="checked-shelf"):
+    size: int = 1
+
+
+@attrs.frozen
+class Till(config.Config, section="checked-till"):
+    open: bool = False
+
+
+def test_a_start_that_fails_with_one_section_tells_of_the_others():
+    """What else is wrong with the configuration stands beside the first error that a plugin came upon."""
+    context_ = Components()
+    context_.add(config.ConfigSource({"checked-shelf": {"size": "big"}, "checked-till": {"open": "ture", "opne": 1}}))
+
+    async def prepare(load: plugin.Loader):
+        await load("buvar.config")
+        await di.nject(Shelf)
+
+    with pytest.raises(errors.ConfigError) as caught:
+        plugin.stage(prepare, components=context_)
+    assert str(caught.value) == "checked-shelf.size: expected an integer, got 'big'"
+    also = [note for note in caught.value.__notes__ if note.startswith("also ")]
+    assert [note.partition(":")[0] for note in also] == ["also checked-till.open", "also checked-till.opne"]
+
+
+def test_a_check_for_other_failures_is_not_asked():
+    """An error of another kind is told as it is."""
+
+    async def prepare():
+        context.add(plugin.Check("odd", lambda: [diagnostic("x")], failures=KeyError))
+        context.add(plugin.Check("plain", lambda: [diagnostic("y")]))
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no") as caught:
+        plugin.stage(prepare)
+    assert not any(note.startswith("also") for note in caught.value.__notes__)
