@@ -198,3 +198,13 @@ def test_a_constructor_cannot_tell_a_secret(values):
     with pytest.raises(ConfigError) as caught:
         ConfigSource({"x": values}).load(Spiteful, "x")
     assert str(caught.value) == "x: refused (ValueError); the reason is withheld, since it may show a secret"
+
+
+@pytest.mark.parametrize("text", ['[{"password": "hunter2"', "hunter2", '{"password": "hunter2"'])
+def test_bad_json_of_classes_with_secrets_is_not_shown(monkeypatch, text):
+    """What may hold a secret is not shown where it does not parse, though the field itself is none."""
+    monkeypatch.setenv("APP_DB_PASSWORD", "x")
+    monkeypatch.setenv("APP_DB_MORE", text)
+    with pytest.raises(ConfigError) as caught:
+        ConfigSource(env_prefix="APP").load(Db, "db")
+    assert str(caught.value) == "db.more: expected a JSON list, got *** (environment variable APP_DB_MORE)"

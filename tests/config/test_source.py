@@ -420,3 +420,18 @@ def test_only_configuration_errors_come_of_any_input(values, in_list):
     else:
         assert isinstance(loaded, Servers if in_list else Db)
     assert repr(dict(source)) == before
+
+
+def test_an_option_reaches_into_a_table_of_classes():
+    """What a class in a table wants decides whether digits are text."""
+
+    @attrs.frozen
+    class Holder:
+        pools: dict[str, Pool] = attrs.Factory(dict)
+        deep: dict[str, dict[str, Pool]] = attrs.Factory(dict)
+
+    source = ConfigSource()
+    source.override("h.pools.a.name", "5")
+    source.override("h.pools.a.size", "6")
+    source.override("h.deep.a.b.name", "7")
+    assert source.load(Holder, "h") == Holder({"a": Pool(6, "5")}, {"a": {"b": Pool(name="7")}})
