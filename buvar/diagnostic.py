@@ -21,7 +21,7 @@ CODES: t.Final[c.Mapping[str, str]] = {
     "BV101": "a configured value does not fit",
     "BV102": "a section has a key that its class does not know",
     "BV103": "a value is required and not configured",
-    "BV104": "a configuration file cannot be read",
+    "BV104": "a configuration file cannot be read, or not be included",
     "BV105": "two fields share an environment variable",
     "BV106": "nothing reads a section of the configuration",
     "BV107": "an environment variable feeds nothing",

@@ -83,7 +83,10 @@ async def _run(declared: Declared[Check], needs: diagnostic.Needs) -> list[Findi
                     raise TypeError(f"it gave {each!r}, which is no Diagnostic")
                 found.append(_of(declared.owner, each))
         except Exception as error:
-            error.add_note(f"in the check {check.name!r}{'' if declared.owner is None else f' of {declared.owner}'}")
+            if not isinstance(error, errors.ConfigError):  # which tells a better place
+                error.add_note(
+                    f"in the check {check.name!r}{'' if declared.owner is None else f' of {declared.owner}'}"
+                )
             found.append(error)
     return found
 

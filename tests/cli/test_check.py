@@ -92,7 +92,6 @@ def test_all_that_is_wrong_is_told(check):
         f"               required at shop.py:{SHOP[: SHOP.index('di.require(')].count(chr(10)) + 1}",
         "error   BV101  shop.port: expected an integer, got 'http'",
         "               at --set shop.port",
-        "               in the check 'configuration' of buvar.config",
         "warning SHOP1  the shelf is empty",
         "               plugin shop:tells",
         "               fill it",
