@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -35,12 +34,21 @@ def _modules(incomplete: str) -> list[str]:
 
 
 def _folders(parts: list[str]) -> list[str]:
-    """Return the folders of a package: the first place that has one counts, as for an import."""
-    for place in (os.curdir, *sys.path):
-        folder = os.path.join(place, *parts)  # noqa: PTH118  # pathlib takes longer to import than all of this
-        if all(parts) and os.path.isdir(folder):  # noqa: PTH112
-            return [folder]
-    return []
+    """Return the folders of a package. Only the outermost is looked for as an import does: that runs no code."""
+    import importlib.util
+
+    if not all(parts):
+        return []
+    # an installation for developers is found by hooks of its own, not by the path
+    here = [os.curdir] if os.path.isdir(parts[0]) else []  # noqa: PTH112 - pathlib takes longer to import
+    try:
+        spec = None if here else importlib.util.find_spec(parts[0])
+    except (ImportError, ValueError):
+        return []
+    found = [] if spec is None else [*(spec.submodule_search_locations or ())]
+    places = here or [os.path.dirname(each) for each in found]  # noqa: PTH120
+    folders = (os.path.join(place, *parts) for place in places)  # noqa: PTH118
+    return [folder for folder in folders if os.path.isdir(folder)][:1]  # noqa: PTH112
 
 
 def toml_files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
