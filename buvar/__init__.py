@@ -73,4 +73,4 @@ else:  # unseen by type checkers, to whom a face that answers any name would hid
         return globals().setdefault(name, found)
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__, *_BACK_ROOMS})
+        return sorted({*__all__, *_BACK_ROOMS, *(name for name in globals() if name.startswith("__"))})

@@ -12,7 +12,7 @@ import typing as t
 import attrs
 
 from .declaration import Declaration
-from .errors import Place
+from .errors import DeclarationError, Place
 
 Severity: t.TypeAlias = t.Literal["error", "warning", "info"]
 
@@ -52,6 +52,11 @@ CODES: t.Final[c.Mapping[str, str]] = {
 }
 
 
+def _check_severity(instance: Diagnostic, _: object, severity: object) -> None:
+    if severity not in t.get_args(Severity):
+        raise DeclarationError(f"the severity of {instance.code} is 'error', 'warning' or 'info', not {severity!r}")
+
+
 def _one_of_many(diagnostic: Diagnostic) -> str:
     return f"{diagnostic.code} {id(diagnostic):x}"
 
@@ -67,7 +72,7 @@ class Diagnostic(Declaration):
 
     code: str
     message: str
-    severity: Severity = "error"
+    severity: Severity = attrs.field(default="error", validator=_check_severity)
     place: Place | str | None = None
     advice: str | None = None
     plugin: str | None = None

@@ -18,7 +18,7 @@ async def prepare_app() -> None:
     # not a middleware: the first one costs each request more than the scope does
     object.__setattr__(app, "_make_handler", connections.serving(app._make_handler))
     homes.settle(app)
-    context.add(diagnostic.Check("routes", functools.partial(routes.look, app)))
+    context.add(diagnostic.Check("buvar_aiohttp.routes", functools.partial(routes.look, app)))
 
 
 async def prepare_client_session(teardown: plugin.Teardown) -> None:

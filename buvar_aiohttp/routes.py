@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import typing as t
@@ -9,7 +10,7 @@ import typing as t
 import attrs
 from aiohttp import hdrs, web, web_urldispatcher
 
-from buvar import diagnostic, names
+from buvar import diagnostic, errors, names
 from buvar.di import signature
 
 if t.TYPE_CHECKING:
@@ -20,31 +21,49 @@ _GROUP_NAME: t.Final = re.compile(r"\?P<\w+>")
 
 @attrs.frozen
 class _Route:
-    """A route, with the *shape* of its path: two that match the same paths have the same."""
+    """A route, with the *shape* of its path: two that match the same paths have the same.
+
+    *comes_with_get* says of a HEAD that nobody asked for it.
+    """
 
     method: str
     path: str
     shape: t.Hashable
     handler: t.Any
+    folder: str | None = None
+    comes_with_get: bool = False
 
     @property
     def name(self) -> str:
-        return names.fqdn(inspect.unwrap(self.handler))
+        return names.fqdn(_core(self.handler)) if self.folder is None else f"the static files in {self.folder}"
+
+    @property
+    def place(self) -> errors.Place | None:
+        return signature.place_of(_core(self.handler)) if self.folder is None else None
+
+
+def _core(handler: t.Any) -> t.Any:
+    """Return what a handler was made of."""
+    handler = inspect.unwrap(handler)
+    while isinstance(handler, functools.partial):
+        handler = inspect.unwrap(handler.func)
+    return handler if hasattr(handler, "__qualname__") else type(handler)
 
 
 def look(app: web.Application) -> c.Iterator[diagnostic.Diagnostic]:
     """Yield an error for each route that is never called, since another one of its path and method comes first."""
     twins = list(_twins(app))
-    gets = {(first.handler, route.handler) for first, route in twins if route.method == hdrs.METH_GET}
+    gets = {(first.name, route.name) for first, route in twins if route.method == hdrs.METH_GET}
     for first, route in twins:
-        if route.method == hdrs.METH_HEAD and (first.handler, route.handler) in gets:
+        if route.method == hdrs.METH_HEAD and (first.name, route.name) in gets:
             continue  # it came with its GET
-        yield diagnostic.Diagnostic(
-            "BV401",
-            f"{route.method} {route.path} is added twice, by {first.name} and by {route.name}",
-            place=signature.place_of(inspect.unwrap(route.handler)),
-            advice="only the first is ever called; remove one of them, or change its path",
-        )
+        message = f"{route.method} {route.path} is added twice, by {first.name} and by {route.name}"
+        advice = "only the first is ever called; remove one of them, or change its path"
+        if route.comes_with_get or first.comes_with_get:
+            advice = "only the first is ever called; add the GET with allow_head=False"
+            yield diagnostic.Diagnostic("BV401", message, "warning", route.place, advice)
+        else:
+            yield diagnostic.Diagnostic("BV401", message, place=route.place, advice=advice)
 
 
 def _twins(app: web.Application) -> c.Iterator[tuple[_Route, _Route]]:
@@ -66,8 +85,17 @@ def _routes(app: web.Application, domain: tuple[str, ...]) -> c.Iterator[_Route]
             yield from _routes(resource._app, domain)
         else:
             shape = (domain, type(resource), _shape(resource))
+            folder = resource.get_info().get("directory")
+            gets = {route.handler for route in resource if route.method == hdrs.METH_GET}
             for route in resource:
-                yield _Route(route.method, resource.canonical, shape, route.handler)
+                yield _Route(
+                    route.method,
+                    resource.canonical,
+                    shape,
+                    route.handler,
+                    None if folder is None else str(folder),
+                    route.method == hdrs.METH_HEAD and route.handler in gets,
+                )
 
 
 def _shape(resource: web_urldispatcher.AbstractResource) -> str:

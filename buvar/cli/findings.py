@@ -18,6 +18,8 @@ if t.TYPE_CHECKING:
     from buvar.diagnostic import Diagnostic
 
 _COLOURS: t.Final = {"error": "red", "warning": "yellow", "info": "cyan"}
+#: what buvar itself finds is no affair of its plugins
+_OURS: t.Final = frozenset({"buvar", "buvar_aiohttp"})
 _WIDTH: t.Final = len("warning BV999  ")
 
 
@@ -42,8 +44,7 @@ def write(found: c.Iterable[Diagnostic], *, err: bool = False) -> None:
         click.echo(f"{head}{each.code:<{_WIDTH - 8}}{each.message}", err=err)
         place = [] if each.place is None else [f"at {each.place}"]
         advice = [] if each.advice is None else [each.advice]
-        # what buvar itself finds is no affair of its plugins
-        plugin = [] if each.plugin is None or each.plugin.startswith("buvar") else [f"plugin {each.plugin}"]
+        plugin = [] if each.plugin is None or each.plugin.partition(".")[0] in _OURS else [f"plugin {each.plugin}"]
         for line in (*place, *plugin, *each.notes, *advice):
             click.echo(f"{'':{_WIDTH}}{shorten(line)}", err=err)
 

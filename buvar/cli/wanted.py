@@ -14,6 +14,8 @@ if t.TYPE_CHECKING:
 
     from buvar.cli.rehearsed import Rehearsed
 
+LEVELS: t.Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
 F = t.TypeVar("F", bound="c.Callable[..., None]")
 
 
@@ -61,7 +63,13 @@ def options(function: c.Callable[..., None]) -> c.Callable[..., None]:
     """Let a verb's function take a `Wanted`, by the arguments and options that say which service it is about."""
 
     @arguments
-    @click.option("--log-level", default="ERROR", show_default=True, help="What plugins may log while they prepare.")
+    @click.option(
+        "--log-level",
+        type=click.Choice(LEVELS, case_sensitive=False),
+        default="ERROR",
+        show_default=True,
+        help="What plugins may log while they prepare.",
+    )
     @functools.wraps(function)
     def command(
         plugins: tuple[str, ...], files: tuple[str, ...], assignments: tuple[str, ...], log_level: str, **given: t.Any

@@ -109,4 +109,4 @@ def variables(source: ConfigSource, environ: c.Iterable[str]) -> c.Iterator[Diag
 
 
 #: what a plugin adds to have a stage look after its configuration
-CHECK: t.Final = diagnostic.Check("configuration", look, last=True, failures=ConfigError)
+CHECK: t.Final = diagnostic.Check("buvar.config", look, last=True, failures=ConfigError)

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import collections.abc as c
 import contextlib
+import copy
 import re
 import typing as t
 
 import attrs
 
 from buvar import config, context, errors, plugin
-from buvar.config import describe, docs
+from buvar.config import claims, describe, docs
 
 SECTION: t.Final = "flags"
 
@@ -96,7 +97,7 @@ class Flags:
 
     def _find(self, name: str) -> bool:
         if name not in self._values:
-            self._values = self._read(undeclared=self._is_preparing)
+            self._values = {**self._values, **self._peek(name)} if self._is_preparing else self._read()
         if name not in self._values:
             hint = errors.did_you_mean(name, self._values) or "; load the plugin that declares it, or add a Flag"
             raise errors.UndeclaredError("flag", name, hint)
@@ -107,23 +108,36 @@ class Flags:
         load = self._components.get(plugin.Loader, default=None)
         return load is not None and not all(each.prepared.done() for each in load.plugins)
 
-    def _read(self, *, undeclared: bool = False) -> dict[str, bool]:
-        """Return the values of all flags; *undeclared*: there may be keys of others, which later plugins declare."""
-        source = self._components.get(config.ConfigSource, default=None)
-        source = config.ConfigSource() if source is None else source
-        declared = [each.item for each in plugin.declared(Flag, self._components).values()]
-        fields = {each.name: _field(each.name, bool, default=each.default, help=each.help) for each in declared}
+    def _peek(self, name: str) -> dict[str, bool]:
+        """Return the value of one flag, if it is declared; nothing is claimed, since later plugins declare more."""
+        asked = [each for each in self._declared if each.name == name]
+        source = copy.copy(self._source)
+        source.claims = claims.Claims()
         section = source.get(SECTION)
-        if undeclared and isinstance(section, c.Mapping):
-            fields |= {key: _field(key, t.Any, default=None) for key in section if key not in fields}
-        cls = attrs.make_class("Flags", {f"flag{number}": field for number, field in enumerate(fields.values())})
-        loaded: t.Any = source.load(cls, SECTION)
-        values = dict(zip(fields, attrs.astuple(loaded, recurse=False), strict=True))
-        return {flag.name: values[flag.name] for flag in declared}
+        if isinstance(section, c.Mapping):
+            source[SECTION] = {key: value for key, value in section.items() if asked and key == name}
+        return self._load(source, asked)
+
+    def _read(self) -> dict[str, bool]:
+        return self._load(self._source, self._declared)
+
+    @property
+    def _source(self) -> config.ConfigSource:
+        source = self._components.get(config.ConfigSource, default=None)
+        return config.ConfigSource() if source is None else source
+
+    @property
+    def _declared(self) -> list[Flag]:
+        return [each.item for each in plugin.declared(Flag, self._components).values()]
+
+    def _load(self, source: config.ConfigSource, declared: list[Flag]) -> dict[str, bool]:
+        fields = {f"flag{number}": _field(each) for number, each in enumerate(declared)}
+        loaded: t.Any = source.load(attrs.make_class("Flags", fields), SECTION)
+        return {each.name: value for each, value in zip(declared, attrs.astuple(loaded, recurse=False), strict=True)}
 
 
-def _field(key: str, kind: t.Any, *, default: t.Any, help: str = "") -> t.Any:  # noqa: A002 - as everywhere here
-    return attrs.field(type=kind, default=default, metadata={describe.KEY: key, docs.HELP: help})
+def _field(flag: Flag) -> t.Any:
+    return attrs.field(type=bool, default=flag.default, metadata={describe.KEY: flag.name, docs.HELP: flag.help})
 
 
 def is_on(flag: Flag | str) -> bool:
@@ -151,4 +165,4 @@ def _check() -> None:
 async def prepare() -> None:
     """Add `Flags` to the context, and have them read when all plugins are prepared."""
     context.add(Flags())
-    context.add(plugin.Check("flags", _check))
+    context.add(plugin.Check("buvar.plugins.flags", _check))

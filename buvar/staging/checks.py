@@ -5,7 +5,9 @@ That is what will be injected and cannot be, what plugins have added as `Diagnos
 
 from __future__ import annotations
 
+import asyncio
 import collections.abc as c
+import contextlib
 import inspect
 import typing as t
 
@@ -16,6 +18,7 @@ from buvar import components, context, di, diagnostic, errors
 from buvar.di import resolve
 from buvar.diagnostic import Check, Diagnostic
 from buvar.staging import declared as declarations
+from buvar.staging import record
 
 if t.TYPE_CHECKING:
     from buvar.staging.declared import Declared
@@ -25,79 +28,125 @@ if t.TYPE_CHECKING:
 Finding: t.TypeAlias = Diagnostic | Exception
 View: t.TypeAlias = components.Components
 
+#: what begins the note on an error that a check has raised
+NOTE: t.Final = "in the check"
+
 log = structlog.get_logger(__name__)
 
 
-async def look(stage: View, plugins: Plugins) -> list[Finding]:
-    """Look after all that plugins have declared; *stage* is what all of them see."""
-    walled = [plugin for plugin in plugins if plugin.walls is not None]
-    # behind walls only their own roots: those of all are looked after from outside
-    views = [(stage, di.roots(stage)), *((p.components, di.roots(p.walls.inside)) for p in walled if p.walls)]
-    # what plugins of a former stage have registered is still there, what it needs is not
-    owners = {None, *(plugin.name for plugin in plugins)}
-    found: list[Finding] = list(declarations.clashes(plugins))
-    try:
-        di.check_all(((view.home.adapters, view, roots) for view, roots in views), owners)
-    except ExceptionGroup as group:
-        found += group.exceptions
-    found += (_of(each.owner, each.item) for each in declarations.collected(Diagnostic, plugins))
-    if checks := declarations.collected(Check, plugins):
-        needs = diagnostic.Needs(frozenset(_needed(views, owners)))
-        for each in sorted(checks, key=lambda each: each.item.last):
-            found += await _run(each, needs)
-    return found
+@attrs.define(eq=False)
+class Look:
+    """One look after all that the *plugins* of a stage have declared; *stage* is what all of them see.
 
+    *found* grows as it goes: it is there also where the look does not come to its end.
+    """
 
-async def note(error: Exception, plugins: Plugins) -> None:
-    """Add to an *error* that ends a start what checks for errors of its kind find besides: all is told at once."""
-    needs = diagnostic.Needs(frozenset())
-    told = str(error).splitlines()
-    for each in declarations.collected(Check, plugins):
-        if each.item.failures is not None and isinstance(error, each.item.failures):
-            found = [stop for finding in await _run(each, needs) if (stop := error_of(finding)) is not None]
-            lines = [line for stop in found for line in str(stop).splitlines() if line not in told]
-            for line in dict.fromkeys(lines):
-                error.add_note(f"also {line}")
+    stage: View
+    plugins: Plugins
+    found: list[Finding] = attrs.field(factory=list, init=False)
+    _running: str | None = attrs.field(default=None, init=False)
+    _awaited: object = attrs.field(default=None, init=False)
+
+    async def run(self) -> list[Finding]:
+        """Look after everything, and return what was found."""
+        walled = [(each.components, each.walls) for each in self.plugins if each.walls is not None]
+        # behind walls only their own roots: those of all are looked after from outside
+        views = [(self.stage, di.roots(self.stage)), *((view, di.roots(walls.inside)) for view, walls in walled)]
+        self.found += declarations.clashes(self.plugins)
+        try:
+            di.check_all(((view.home.adapters, view, roots) for view, roots in views), self._owners)
+        except ExceptionGroup as group:
+            self.found += group.exceptions
+        self.found += (_of(each.owner, each.item) for each in self._declared(Diagnostic))
+        if checks := self._declared(Check):
+            needs = diagnostic.Needs(frozenset(self._needed(views)))
+            for each in sorted(checks, key=lambda each: each.item.last):
+                await self._check(each, needs, self.found)
+        return self.found
+
+    @property
+    def stuck(self) -> dict[str, str]:
+        """The check that runs just now, by name, with its stack."""
+        return {} if self._running is None else {self._running: record.stack_of(self._awaited)}
+
+    async def note(self, error: Exception) -> None:
+        """Add to an *error* that ends a start what checks for its kind find besides: all is told at once."""
+        told = str(error).splitlines()
+        for each in self._declared(Check):
+            if each.item.failures is not None and isinstance(error, each.item.failures):
+                found: list[Finding] = []
+                await self._check(each, diagnostic.Needs(frozenset()), found)
+                stops = [stop for finding in found if (stop := error_of(finding)) is not None]
+                lines = [line for stop in stops for line in str(stop).splitlines() if line not in told]
+                for line in dict.fromkeys(lines):
+                    record.note(error, f"also {line}")
+
+    @property
+    def _owners(self) -> set[str | None]:
+        # what plugins of a former stage have registered is still there, and so is what a stage around this one has;
+        # what they need is not, or is no affair of this one
+        return {None, *(plugin.name for plugin in self.plugins)}
+
+    def _declared(self, kind: type[declarations.D]) -> tuple[Declared[declarations.D], ...]:
+        return declarations.collected(kind, self.plugins)
+
+    def _needed(self, views: c.Iterable[tuple[View, list[di.Root]]]) -> c.Iterator[t.Any]:
+        for view, roots in views:
+            yield from (need for need in di.needed(view.home.adapters, roots, self._owners) if need not in view)
+
+    async def _check(self, declared: Declared[Check], needs: diagnostic.Needs, found: list[Finding]) -> None:
+        """Run a check in the context of its plugin; what it raises is an error like those that it tells."""
+        owner = "" if declared.owner is None else f" of {declared.owner}"
+        self._running = f"the check {declared.item.name!r}{owner}"
+        with declared.at_home(), context.child():
+            context.add(needs)
+            try:
+                async with contextlib.aclosing(self._results(declared.item.function)) as results:
+                    async for each in results:
+                        found.append(_of(declared.owner, each))  # noqa: PERF401 - also what comes before an error
+            except (Exception, asyncio.CancelledError) as error:
+                found.append(_told(error, f"{NOTE} {declared.item.name!r}{owner}"))
+        self._running = self._awaited = None
+
+    async def _results(self, function: c.Callable[..., diagnostic.Found]) -> c.AsyncGenerator[Diagnostic, None]:
+        result: t.Any = function(**await resolve.arguments(di.buvar_adapters.get(), function))
+        self._awaited = result
+        async with contextlib.aclosing(_each(await result if inspect.isawaitable(result) else result)) as items:
+            async for each in items:
+                if not isinstance(each, Diagnostic):
+                    raise TypeError(f"it gave {each!r}, which is no Diagnostic")
+                yield each
 
 
 def _of(owner: str | None, told: Diagnostic) -> Diagnostic:
     return told if told.plugin is not None else attrs.evolve(told, plugin=owner)
 
 
-def _needed(views: c.Iterable[tuple[View, list[di.Root]]], owners: c.Container[str | None]) -> c.Iterator[t.Any]:
-    for view, roots in views:
-        yield from (need for need in di.needed(view.home.adapters, roots, owners) if need not in view)
+def _told(error: BaseException, where: str) -> Exception:
+    """Return the error of a check as it is told; what cancels the look is no error of the check, and is raised."""
+    if isinstance(error, asyncio.CancelledError):
+        if t.cast("asyncio.Task[t.Any]", asyncio.current_task()).cancelling():
+            raise error
+        cancelled, error = error, errors.StageError("it was cancelled by what it waited for")
+        error.__cause__ = cancelled
+    if not isinstance(error, errors.ConfigError):  # which tells a better place
+        record.note(error, where)
+    return t.cast("Exception", error)
 
 
-async def _run(declared: Declared[Check], needs: diagnostic.Needs) -> list[Finding]:
-    """Run a check in the context of its plugin; what it raises is an error like those that it tells."""
-    found: list[Finding] = []
-    check = declared.item
-    with declared.at_home(), context.child():
-        context.add(needs)
-        try:
-            arguments = await resolve.arguments(di.buvar_adapters.get(), check.function)
-            result: t.Any = check.function(**arguments)
-            async for each in _each(await result if inspect.isawaitable(result) else result):
-                if not isinstance(each, Diagnostic):
-                    raise TypeError(f"it gave {each!r}, which is no Diagnostic")
-                found.append(_of(declared.owner, each))
-        except Exception as error:
-            if not isinstance(error, errors.ConfigError):  # which tells a better place
-                error.add_note(
-                    f"in the check {check.name!r}{'' if declared.owner is None else f' of {declared.owner}'}"
-                )
-            found.append(error)
-    return found
-
-
-async def _each(items: t.Any) -> c.AsyncIterator[t.Any]:
+async def _each(items: t.Any) -> c.AsyncGenerator[t.Any, None]:
     if isinstance(items, c.AsyncIterable):
-        async for each in items:
-            yield each
-    else:
+        try:
+            async for each in items:
+                yield each
+        finally:
+            if isinstance(items, c.AsyncGenerator):
+                await items.aclose()
+    elif items is None or isinstance(items, c.Iterable):
         for each in items or ():
             yield each
+    else:
+        yield items
 
 
 def error_of(finding: Finding) -> Exception | None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import typing as t
 
+import attrs
+
 from buvar import errors
 from buvar.diagnostic import Diagnostic
+from buvar.staging import checks, record
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -28,6 +31,7 @@ _KINDS: t.Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.AdapterError, "BV305"),
 )
 _OTHER: t.Final = "BV203"
+_IN_CHECK: t.Final = "BV901"
 
 
 def of_finding(finding: Finding) -> c.Iterator[Diagnostic]:
@@ -43,9 +47,10 @@ def diagnose(error: BaseException) -> c.Iterator[Diagnostic]:
     notes = tuple(getattr(error, "__notes__", ()))
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
-            yield from diagnose(each)
+            for found in diagnose(each):
+                yield attrs.evolve(found, plugin=found.plugin or _plugin(notes), notes=(*found.notes, *notes))
     elif isinstance(error, errors.DiagnosticError):
-        yield error.diagnostic
+        yield attrs.evolve(error.diagnostic, notes=(*error.diagnostic.notes, *notes))
     elif isinstance(error, errors.ConfigError):
         for problem in error.problems:
             message = f"{problem.path}: {problem.message}" if problem.path else problem.message
@@ -53,9 +58,7 @@ def diagnose(error: BaseException) -> c.Iterator[Diagnostic]:
     elif isinstance(error, errors.StartTimeoutError):
         message = f"not started after {error.seconds:g} s"
         for name, stack in error.stuck.items():
-            yield Diagnostic(
-                "BV204", f"{message}, still preparing: {name}", plugin=name, notes=tuple(stack.splitlines())
-            )
+            yield Diagnostic("BV204", f"{message}, still preparing: {name}", notes=tuple(stack.splitlines()))
     else:
         yield _plain(error, notes)
 
@@ -65,8 +68,15 @@ def _plain(error: BaseException, notes: tuple[str, ...]) -> Diagnostic:
     if isinstance(error, errors.ResolveError):
         place = next((step.place for step in error.steps if step.place is not None), None)
         return Diagnostic(_RESOLVE[error.kind], first, place=place, notes=(*rest, *notes))
-    code = next((code for kind, code in _KINDS if isinstance(error, kind)), _OTHER)
-    return Diagnostic(code, first, place=_place(error), notes=(*rest, *notes))
+    other = _IN_CHECK if any(note.startswith(checks.NOTE) for note in notes) else _OTHER
+    code = next((code for kind, code in _KINDS if isinstance(error, kind)), other)
+    return Diagnostic(code, first, place=_place(error), plugin=_plugin(notes), notes=(*rest, *notes))
+
+
+def _plugin(notes: tuple[str, ...]) -> str | None:
+    """Return the plugin that an error is of, as its note says."""
+    said = next((note for note in notes if note.startswith(record.NOTE)), None)
+    return None if said is None else said.removeprefix(record.NOTE).strip().partition(",")[0]
 
 
 def _place(error: BaseException) -> errors.Place | None:

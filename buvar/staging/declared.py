@@ -26,12 +26,13 @@ D = t.TypeVar("D", bound=Declaration)
 class Declared(t.Generic[D]):
     """A declaration, *item*, with the context of the plugin that declared it, and the line that did.
 
-    *place* is None for what was added in a scope.
+    *place* is None for what was added in a scope. *added_by* is the plugin that added it, of whatever stage.
     """
 
     item: D
     components: Components = attrs.field(repr=False)
     place: errors.Place | None = None
+    added_by: str | None = attrs.field(default=None, repr=False)
 
     @property
     def owner(self) -> str | None:
@@ -61,8 +62,13 @@ def declared(kind: type[D], components: Components | None = None) -> dict[str, D
 
 
 def collected(kind: type[D], plugins: loader.Plugins) -> tuple[Declared[D], ...]:
-    """Return all declarations of *kind* in a stage; of those of one name the first, see `clashes`."""
-    return tuple(_collect(kind, _views(plugins))[0].values())
+    """Return what plugins of a stage, and nobody, have declared of *kind*; of those of one name the first.
+
+    What a stage has declared that runs around this one is left out.
+    """
+    owners = {None, *(plugin.name for plugin in plugins)}
+    found = _collect(kind, _views(plugins))[0].values()
+    return tuple(each for each in found if each.added_by in owners)
 
 
 def clashes(plugins: loader.Plugins) -> list[errors.DeclarationError]:
@@ -97,7 +103,7 @@ def _collect(kind: type[D], views: c.Iterable[View]) -> tuple[dict[str, Declared
     for view in views:
         for entry in view.own.entries(kind):
             home = view.plugins.get(entry.owner, view.context)
-            added.setdefault(id(entry.item), Declared(t.cast("D", entry.item), home, entry.place))
+            added.setdefault(id(entry.item), Declared(t.cast("D", entry.item), home, entry.place, entry.owner))
     found: dict[str, Declared[D]] = {}
     told = []
     for view in views:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections.abc as c
+import contextlib
 import contextvars
 import inspect
 import time
@@ -143,14 +144,24 @@ class PluginRecord:
             cancelled, error = error, errors.StageError(f"plugin {self.name} was cancelled by what it waited for")
             error.__cause__ = cancelled
         if not any(note.startswith(NOTE) for note in getattr(error, "__notes__", ())):
-            error.add_note(f"{NOTE} {', loaded by '.join(self.chain)}")
+            note(error, f"{NOTE} {', loaded by '.join(self.chain)}")
         self.prepared.set_exception(error)
 
     def stack(self) -> str:
         """Return where the preparation is just now, as the lines of a traceback."""
-        frames = list(_frames(self.task.get_coro() if self.task is not None else None))
-        frames += _frames(self.generator)
-        return "".join(traceback.format_list(traceback.StackSummary.extract((f, f.f_lineno) for f in frames)))
+        return stack_of(self.task.get_coro() if self.task is not None else None, self.generator)
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a note to an error; one that allows no attributes goes without."""
+    with contextlib.suppress(Exception):
+        error.add_note(text)
+
+
+def stack_of(*awaited: object) -> str:
+    """Return where coroutines and generators are just now, as the lines of a traceback."""
+    frames = [frame for each in awaited for frame in _frames(each)]
+    return "".join(traceback.format_list(traceback.StackSummary.extract((f, f.f_lineno) for f in frames)))
 
 
 def _frames(awaited: t.Any) -> c.Iterator[t.Any]:

@@ -12,7 +12,7 @@ import attrs
 
 from buvar.di import signature
 from buvar.diagnostic import Diagnostic
-from buvar.staging import checks, codes
+from buvar.staging import codes
 from buvar.staging.stage import Stage
 
 if t.TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Rehearsal(Stage):
     def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
         self.plugins.goes_on = True
-        self._found: list[checks.Finding] = []
+        self._reaching: dict[int, Exception] = {}
 
     def rehearse(
         self, *plugins: PluginRef, slow: float = SLOW, look: c.Callable[[], None] | None = None
@@ -49,17 +49,20 @@ class Rehearsal(Stage):
             self.load(*plugins)
         except Exception as error:
             failed.append(error)
+        except BaseException as error:
+            self._teardown_after(error)
+            raise
         if look is not None:
             look()
         torn: list[Diagnostic] = []
         try:
             self.run_teardown()
-        except ExceptionGroup as group:
+        except BaseExceptionGroup as group:
             torn = [attrs.evolve(each, code="BV208") for each in codes.diagnose(group)]
         found = [*self._failures(failed), *self._told(), *torn, *self._circles(), *self._slow(slow)]
         once: dict[t.Hashable, Diagnostic] = {}  # two may come upon the same fault
         for each in found:
-            once.setdefault((each.code, each.message, each.place), each)
+            once.setdefault((each.code, each.message, each.place, each.plugin), each)
         return tuple(sorted(once.values(), key=lambda each: _ORDER.index(each.severity)))
 
     async def _load_all(self, plugins: tuple[PluginRef, ...]) -> None:
@@ -72,7 +75,7 @@ class Rehearsal(Stage):
             await self.plugins.settle()
         except Exception as error:
             failed = failed or error
-        self._found = await checks.look(self.context, self.plugins)
+        await self.look.run()
         if failed is not None:
             raise failed
 
@@ -85,12 +88,13 @@ class Rehearsal(Stage):
             for loader, error in failures:
                 if loader is None or id(loader.failure) in reaching:
                     reaching[id(error)] = error
+        self._reaching = reaching
         for error in reaching.values():
             yield from codes.diagnose(error)
 
     def _told(self) -> c.Iterator[Diagnostic]:
-        found = [each for finding in self._found for each in codes.of_finding(finding)]
-        failed = [plugin.name for plugin in self.plugins if plugin.failure is not None]
+        found = [each for finding in self.look.found for each in codes.of_finding(finding)]
+        failed = [plugin.name for plugin in self.plugins if id(plugin.failure) in self._reaching]
         if not failed:
             yield from found
             return

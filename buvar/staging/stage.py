@@ -87,6 +87,7 @@ class Stage:
         home = self.context.home = Home(None, self.context.maps, self.teardown)
         home.adapters = di.Adapters(di.buvar_adapters.get(), home)
         self.plugins = loading.Plugins(self.context.stack[0], own.stack, self.context.home, self.teardown)
+        self.look = checks.Look(self.context, self.plugins)
         self.loader = own.add(loading.Loader(self.plugins))
 
     @property
@@ -211,9 +212,8 @@ class Stage:
             if loads.done():
                 return loads.result()
             if not self._stop.is_set():
-                raise errors.StartTimeoutError(
-                    self.start_timeout or 0.0, {plugin.name: plugin.stack() for plugin in self.plugins.preparing}
-                )
+                stuck = {plugin.name: plugin.stack() for plugin in self.plugins.preparing}
+                raise errors.StartTimeoutError(self.start_timeout or 0.0, {**stuck, **self.look.stuck})
             log.info("told to stop while preparing", plugins=[plugin.name for plugin in self.plugins.preparing])
         except BaseException:
             await self._abort(loads)
@@ -231,15 +231,15 @@ class Stage:
             await self.loader(*plugins)
             await self.plugins.settle()
         except Exception as error:
-            await checks.note(error, self.plugins)
+            await self.look.note(error)
             raise
-        checks.enforce(await checks.look(self.context, self.plugins), tells=self.tells)
+        checks.enforce(await self.look.run(), tells=self.tells)
 
     async def _abort(self, loads: asyncio.Future[None]) -> None:
         await self.plugins.abort()
         loads.cancel()
-        await asyncio.wait({loads})
-        if not loads.cancelled():
+        await asyncio.wait({loads}, timeout=tasks.OBEY_TIMEOUT)
+        if loads.done() and not loads.cancelled():
             loads.exception()
 
     def _close_loop(self) -> None:

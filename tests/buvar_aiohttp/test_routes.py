@@ -1,5 +1,7 @@
 """The check of the routes: what is never called is told before the service runs."""
 
+import functools
+
 import pytest
 from aiohttp import web
 
@@ -100,3 +102,27 @@ def test_it_stops_a_start():
         plugin.stage(prepare)
     (error,) = caught.value.exceptions
     assert "POST /a is added twice" in str(error)
+
+
+def test_a_head_that_nobody_asked_for_stops_nothing(app):
+    """Who has a HEAD of their own is warned where a GET brings another one, and told how to keep it from that."""
+    app.router.add_head("/a", one)
+    app.router.add_post("/b", one)
+    app.router.add_get("/a", other)
+    (told,) = routes.look(app)
+    assert told.severity == "warning"
+    assert told.message.startswith("HEAD /a is added twice")
+    assert told.advice.endswith("add the GET with allow_head=False")
+
+
+def test_handlers_of_all_kinds_have_names(app, tmp_path):
+    """What was made of a function, and static files, are told by a name that tells something."""
+    app.router.add_get("/b", functools.partial(one))
+    app.router.add_get("/a", one)
+    app.router.add_get("/b", functools.partial(one))
+    app.router.add_static("/c", tmp_path)
+    app.router.add_static("/c", tmp_path)
+    assert sorted(each.message.partition(" is added twice, by ")[2] for each in routes.look(app)) == [
+        f"{__name__}:one and by {__name__}:one",
+        f"the static files in {tmp_path} and by the static files in {tmp_path}",
+    ]

@@ -1,6 +1,7 @@
 """The check before the run: what plugins find stops a start, or is logged."""
 
 import asyncio
+import contextlib
 
 import attrs
 import pytest
@@ -256,3 +257,109 @@ def test_a_check_for_other_failures_is_not_asked():
     with pytest.raises(ValueError, match="no") as caught:
         plugin.stage(prepare)
     assert not any(note.startswith("also") for note in caught.value.__notes__)
+
+
+def test_a_check_that_is_cancelled_by_what_it_waits_for_is_an_error():
+    """It is told like all else, with the name of the check."""
+
+    async def look():
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    async def prepare():
+        context.add(plugin.Check("cancelled", look))
+
+    with pytest.raises(ExceptionGroup) as caught:
+        plugin.stage(prepare)
+    (error,) = caught.value.exceptions
+    assert isinstance(error, errors.StageError)
+    assert any("in the check 'cancelled'" in note for note in error.__notes__)
+
+
+def test_the_generator_of_a_check_is_closed():
+    """Also where it gives something wrong: its end has run before the next check does."""
+    steps = []
+
+    async def first():
+        try:
+            yield "no diagnostic"
+        finally:
+            steps.append("closed")
+
+    async def prepare():
+        context.add(plugin.Check("a", first))
+        context.add(plugin.Check("b", lambda: steps.append("next")))
+
+    with pytest.raises(ExceptionGroup):
+        plugin.stage(prepare)
+    assert steps == ["closed", "next"]
+
+
+def test_one_diagnostic_may_be_all_that_a_check_gives():
+    """A check may return its only finding."""
+
+    async def prepare():
+        context.add(plugin.Check("one", lambda: diagnostic("alone")))
+
+    with pytest.raises(ExceptionGroup) as caught:
+        plugin.stage(prepare)
+    assert told(caught) == ["XX1 alone"]
+
+
+def test_a_check_that_never_ends_is_named():
+    """When the time for the start is over, the check that has not ended is told, and what ignores its end is left."""
+
+    async def deaf():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    async def prepare():
+        context.add(plugin.Check("deaf", deaf))
+
+    def run():
+        stage = plugin.Stage(start_timeout=0.1)
+        with pytest.raises(errors.StartTimeoutError, match="still preparing: the check 'deaf' of ") as caught:
+            stage.run(prepare)
+        return caught.value
+
+    assert "deaf" in "".join(run().stuck.values())
+
+
+def test_an_unknown_severity_is_refused():
+    """A severity that stops nothing by mistake would be worse than none."""
+    with pytest.raises(
+        errors.DeclarationError, match="the severity of XX1 is 'error', 'warning' or 'info', not 'fatal'"
+    ):
+        diagnostic("x", severity="fatal")
+
+
+def test_a_stage_inside_of_a_task_looks_after_its_own():
+    """The checks of the stage around it are no affair of a stage that a task runs."""
+    calls = []
+
+    async def inner():
+        context.add(plugin.Check("inner", lambda: calls.append("inner")))
+
+    async def outer():
+        context.add(plugin.Check("outer", lambda: calls.append("outer")))
+        yield asyncio.to_thread(plugin.stage, inner)
+
+    plugin.stage(outer)
+    assert calls == ["outer", "inner"]
+
+
+@attrs.define(frozen=True)
+class Rigid(Exception):
+    text: str
+
+
+def test_an_error_that_allows_no_attributes_is_told():
+    """It gets no note, and is raised as it is."""
+
+    async def prepare():
+        raise Rigid("stiff")
+
+    with pytest.raises(Rigid):
+        plugin.stage(prepare)

@@ -324,3 +324,92 @@ def test_what_nobody_reads_is_told_after_all_other_checks():
 
     found = rehearse(prepare, components=with_configuration(limits={"size": 2}, shpo={}))
     assert [each.message for each in found] == ["nothing reads the section [shpo]"]
+
+
+def test_a_failure_that_is_dealt_with_hides_nothing():
+    """What is wrong elsewhere is an error as at a start, also where a plugin goes on without what it tried to load."""
+
+    async def broken():
+        raise ValueError("no cache")
+
+    async def main(load: plugin.Loader):
+        try:
+            await load(broken)
+        except ValueError:
+            di.require(Nowhere)
+
+    assert codes_of(rehearse(main)) == ["BV301"]
+
+
+def test_a_check_that_does_not_end_is_told_with_what_was_found():
+    """The time for the start counts for checks too; what others have found is not lost."""
+
+    async def prepare():
+        context.add(plugin.Diagnostic("XX1", "seen"))
+        context.add(plugin.Check("stuck", lambda: asyncio.sleep(60)))
+
+    late, seen = rehearse(prepare, start_timeout=0.1)
+    assert (late.code, seen.code) == ("BV204", "XX1")
+    assert "the check 'stuck'" in late.message
+
+
+def test_all_is_torn_down_when_a_plugin_ends_the_process():
+    """SystemExit leaves nothing behind."""
+    steps = []
+
+    async def prepare(teardown: plugin.Teardown):
+        teardown.add(lambda: steps.append("teardown"))
+        raise SystemExit("no licence")
+
+    with pytest.raises(SystemExit):
+        rehearse(prepare)
+    assert steps == ["teardown"]
+
+
+def test_a_teardown_that_ends_the_process_hides_nothing():
+    """SystemExit from a teardown is told beside all else."""
+
+    async def prepare(teardown: plugin.Teardown):
+        def leave():
+            raise SystemExit(3)
+
+        teardown.add(leave)
+        context.add(plugin.Diagnostic("XX1", "seen"))
+
+    assert sorted(codes_of(rehearse(prepare))) == ["BV208", "XX1"]
+
+
+def test_errors_in_groups_say_whose_they_are():
+    """What a plugin raises as a group is told one by one, each with the plugin."""
+
+    async def prepare():
+        raise ExceptionGroup("several", [ValueError("a"), KeyError("b")])
+
+    found = rehearse(prepare)
+    assert codes_of(found) == ["BV203", "BV203"]
+    assert all(each.plugin and each.plugin.endswith("prepare") for each in found)
+
+
+def test_an_error_of_a_check_has_its_own_code():
+    """A check that raises is no plugin that fails to prepare."""
+
+    async def prepare():
+        def fail():
+            raise ValueError("no idea")
+
+        context.add(plugin.Check("fails", fail))
+
+    (found,) = rehearse(prepare)
+    assert (found.code, found.message) == ("BV901", "ValueError: no idea")
+
+
+def test_two_plugins_may_tell_the_same():
+    """What two plugins say in the same words is told for each."""
+
+    async def one():
+        context.add(plugin.Diagnostic("XX1", "no key"))
+
+    async def other():
+        context.add(plugin.Diagnostic("XX1", "no key"))
+
+    assert codes_of(rehearse(one, other)) == ["XX1", "XX1"]
