@@ -37,6 +37,9 @@ class Declaration:
     or, where walls are between them, when the stage starts. The same object may be added again.
     """
 
+    #: the plugin that collects declarations of this kind, where there is one that has to be loaded for it
+    collector: t.ClassVar[str | None] = None
+
     name: str = attrs.field(validator=_check_name)
 
     @property

@@ -41,6 +41,8 @@ CODES: t.Final[c.Mapping[str, str]] = {
     "BV208": "a teardown fails",
     "BV209": "an installed plugin that is asked for is not there, or there twice",
     "BV210": "a declaration is wrong, or there are two of one name",
+    "BV211": "a plugin calls load() and does not await it",
+    "BV212": "what plugins declare is collected by a plugin that nobody loads",
     "BV301": "nothing provides what is injected",
     "BV302": "what is injected needs itself",
     "BV303": "what is injected would outlive what it needs",

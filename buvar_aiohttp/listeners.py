@@ -54,6 +54,16 @@ async def find(config: AioHttpConfig) -> list[socket.socket]:
     return found
 
 
+def look(config: AioHttpConfig) -> None:
+    """Look, before a service runs, whether it will have anything to listen on; a test has no need of that.
+
+    Raises `errors.ConfigError` when there is nothing.
+    """
+    asked = config.sock is not None or config.host or config.port is not None or config.path
+    if context.get(fork.Fork, default=None) is not None and not asked and not shared():
+        raise errors.ConfigError(errors.ConfigProblem(SECTION, ADVICE))
+
+
 def _unix(path: str) -> uris.SocketURI:
     return uris.SocketURI("unix", path=str(pathlib.Path.cwd() / path))
 

@@ -12,6 +12,7 @@ Draining, nothing is dropped that a client was promised:
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import ssl
 import typing as t
@@ -236,4 +237,5 @@ async def prepare_server(
         shutdown_timeout=OBEY_TIMEOUT,
     )
     context.add(runner)
+    context.add(plugin.Check("buvar_aiohttp.listeners", functools.partial(listeners.look, config)))
     yield Server(config, runner, cancel).run(ready.hold("http server"))

@@ -58,13 +58,15 @@ def command(wanted: services.Wanted, as_json: bool, strict: bool, slow: float) -
     from buvar.staging import codes
 
     began = time.monotonic()
-    number = 0
+    prepared, number = 0, 0
     try:
         service = wanted.rehearse(slow=slow)
     except errors.ConfigError as error:
         found: t.Sequence[Diagnostic] = tuple(codes.diagnose(error))
     else:
-        found, number = service.diagnostics, len(service.stage.loader.plugins)
-    prepared = f"{number} plugin{'s' * (number != 1)} prepared in {time.monotonic() - began:.2f} s"
-    findings.tell(found, prepared, as_json=as_json)
+        found, plugins = service.diagnostics, service.stage.loader.plugins
+        number, prepared = len(plugins), sum(each.failure is None for each in plugins)
+    count = f"{number}" if prepared == number else f"{prepared} of {number}"
+    facts = f"{count} plugin{'s' * (number != 1)} prepared in {time.monotonic() - began:.2f} s"
+    findings.tell(found, facts, as_json=as_json)
     sys.exit(findings.is_bad(found, strict=strict))

@@ -23,10 +23,11 @@ if t.TYPE_CHECKING:
     from buvar.cli.wanted import Wanted
     from buvar.config.claims import Claim
     from buvar.config.effective import Setting
+    from buvar.diagnostic import Diagnostic
 
 _WIDTH: t.Final = 100
 #: what begins the codes of what is wrong with a configuration
-_CODES: t.Final = "BV1"
+_CODES: t.Final = ("BV1", "BV209")
 
 
 def show(service: Rehearsed, names: tuple[str, ...], *, as_json: bool) -> bool:
@@ -78,10 +79,12 @@ def check(wanted: Wanted, *, as_json: bool, strict: bool) -> bool:
         found = list(codes.diagnose(error))
     else:
         found = [each for each in service.diagnostics if each.code.startswith(_CODES)]
-    findings.tell(found, as_json=as_json)
+    failed = [] if service is None else _failed(service)
+    facts = f"not all was looked at: {len(failed)} more findings keep plugins from being prepared"
+    findings.tell(found, *([facts] if failed else []), as_json=as_json)
     if service is not None:
         _tell_of_failed(service)
-    return findings.is_bad(found, strict=strict)
+    return bool(failed) or findings.is_bad(found, strict=strict)
 
 
 def _is_of(section: tuple[str, ...], names: c.Sequence[str]) -> bool:
@@ -90,10 +93,15 @@ def _is_of(section: tuple[str, ...], names: c.Sequence[str]) -> bool:
 
 def _tell_of_failed(service: Rehearsed) -> None:
     """Tell that what only plugins know that failed is missing."""
-    others = [d for d in service.diagnostics if d.severity == "error" and d.code.startswith("BV2")]
-    if others:
+    if others := _failed(service):
         click.echo("plugins fail to prepare, what only they read is not told here; see buvar check:", err=True)
         findings.write(others, err=True)
+
+
+def _failed(service: Rehearsed) -> list[Diagnostic]:
+    return [
+        d for d in service.diagnostics if d.severity == "error" and d.code.startswith("BV2") and d.code not in _CODES
+    ]
 
 
 def _claims(service: Rehearsed) -> list[Claim]:

@@ -7,6 +7,7 @@ import sys
 import typing as t
 
 import attrs
+import click
 
 from buvar import errors, fork
 from buvar.cli import installed, progress, settings, surroundings
@@ -50,12 +51,27 @@ def rehearse(
     stage = _stage(components, found.timeouts)
     pictures: list[Picture] = []
     # stdout is for the answer, which another program may read
-    with progress.shown(lambda: _preparing(stage)), contextlib.redirect_stdout(sys.stderr):
+    answers = contextlib.redirect_stdout(sys.stderr)
+    with _unbound(found.sockets, components), progress.shown(lambda: _preparing(stage)), answers:
         limit = rehearsal.SLOW if slow is None else slow
         diagnostics = stage.rehearse(*plugins, slow=limit, look=lambda: pictures.append(stage.picture()))
-    if stage.stopped:
-        raise KeyboardInterrupt  # told to stop meanwhile: what was found says little
+    if stage.interrupted:
+        names = ", ".join(plugin.name for plugin in stage.plugins if plugin.prepared.cancelled())
+        click.echo(f"interrupted while preparing {names}" if names else "interrupted", err=True)
+        raise KeyboardInterrupt  # what was found says little
     return Rehearsed(source, found, stage, pictures[0], (*told, *diagnostics))
+
+
+@contextlib.contextmanager
+def _unbound(wanted: t.Sequence[str], components: Components) -> t.Iterator[None]:
+    """Let plugins find the sockets of the service, which nobody binds and nobody listens on."""
+    with contextlib.ExitStack() as made:
+        for uri in wanted:
+            with contextlib.suppress(errors.BuvarError):  # what is wrong with it is told anyway
+                if not uri.startswith("fd:"):
+                    sock = made.enter_context(contextlib.closing(fork.Socket(uri)))
+                    components.add(sock, name=str(sock))
+        yield
 
 
 def _stage(components: Components, timeouts: settings.Timeouts) -> rehearsal.Rehearsal:

@@ -61,7 +61,7 @@ class Answers:
         return status.SupervisorFacts(
             pid=os.getpid(),
             version=_version(),
-            command=list(self._command.arguments),
+            command=masked(self._command.arguments),
             folder=self._command.folder,
             started=about.started,
             generation=about.crew.generation,
@@ -81,3 +81,17 @@ def _version() -> str:
         return importlib.metadata.version("buvar")
     except importlib.metadata.PackageNotFoundError:  # it runs from its sources
         return "unknown"
+
+
+def masked(arguments: t.Iterable[str]) -> list[str]:
+    """Return a command line without what ``--set key=value`` sets: it may be a secret."""
+    shown: list[str] = []
+    for text in arguments:
+        option, _, rest = text.partition("=")
+        if shown and shown[-1] == "--set" and rest:
+            shown.append(f"{option}=***")
+        elif option == "--set" and "=" in rest:
+            shown.append(f"--set={rest.partition('=')[0]}=***")
+        else:
+            shown.append(text)
+    return shown

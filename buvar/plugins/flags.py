@@ -46,6 +46,8 @@ class Flag(plugin.Declaration):
     The name is a key of the section ``flags``: letters of ASCII, digits, - and _. Raises `errors.DeclarationError`.
     """
 
+    collector: t.ClassVar[str | None] = __name__
+
     default: bool = attrs.field(default=False, kw_only=True, validator=_validate)
     help: str = attrs.field(default="", kw_only=True)
 

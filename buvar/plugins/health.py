@@ -74,6 +74,8 @@ class HealthCheck(plugin.Declaration):
     "ready" (send requests here) or "live" (go on with this process). Raises `errors.DeclarationError`.
     """
 
+    collector: t.ClassVar[str | None] = __name__
+
     check: c.Callable[..., c.Awaitable[str | None]] = attrs.field()
     timeout: float = attrs.field(default=5.0, kw_only=True)
     kind: Kind = attrs.field(default="ready", kw_only=True, validator=_validate)  # the last, so all is there

@@ -26,6 +26,8 @@ from buvar import context, errors, plugin
 class Permission(plugin.Declaration):
     """A permission; *help* says to who grants it what it allows. Raises `errors.DeclarationError`."""
 
+    collector: t.ClassVar[str | None] = __name__
+
     help: str = attrs.field(default="", kw_only=True)
 
 

@@ -58,6 +58,8 @@ class Look:
         except ExceptionGroup as group:
             self.found += group.exceptions
         self.found += (_of(each.owner, each.item) for each in self._declared(Diagnostic))
+        self.found += _never_awaited(self.plugins)
+        self.found += _never_collected(self.plugins)
         if checks := self._declared(Check):
             needs = diagnostic.Needs(frozenset(self._needed(views)))
             for each in sorted(checks, key=lambda each: each.item.last):
@@ -116,6 +118,27 @@ class Look:
                 if not isinstance(each, Diagnostic):
                     raise TypeError(f"it gave {each!r}, which is no Diagnostic")
                 yield each
+
+
+def _never_awaited(plugins: Plugins) -> c.Iterator[Diagnostic]:
+    for place, loader in plugins.calls:
+        plugin = None if loader is None else loader.name
+        message = f"{plugin or 'the stage'} calls load() and does not await it, so that nothing is loaded"
+        yield Diagnostic("BV211", message, place=place, advice="write 'await load(…)'", plugin=plugin)
+
+
+def _never_collected(plugins: Plugins) -> c.Iterator[Diagnostic]:
+    """Yield a warning for each kind of declaration that a plugin is to collect which nobody has loaded."""
+    told: dict[str, Diagnostic] = {}
+    loaded = {plugin.name for plugin in plugins}
+    for each in declarations.added(plugins):
+        collector = each.item.collector
+        if collector is not None and collector not in loaded:
+            kind = type(each.item).__name__
+            message = f"{kind} {each.item.name!r} is declared, and nobody loads {collector!r}, which is there for it"
+            advice = f"write await load({collector!r})"
+            told.setdefault(collector, Diagnostic("BV212", message, "warning", each.place, advice, each.added_by))
+    yield from told.values()
 
 
 def _of(owner: str | None, told: Diagnostic) -> Diagnostic:

@@ -71,6 +71,16 @@ def collected(kind: type[D], plugins: loader.Plugins) -> tuple[Declared[D], ...]
     return tuple(each for each in found if each.added_by in owners)
 
 
+def added(plugins: loader.Plugins) -> tuple[Declared[Declaration], ...]:
+    """Return all declarations of a stage, of whatever kind, as they were added."""
+    contexts = [(view, entry) for view in _views(plugins) for entry in view.own.entries(Declaration)]
+    found = {
+        id(entry.item): Declared(t.cast("Declaration", entry.item), view.context, entry.place, entry.owner)
+        for view, entry in reversed(contexts)
+    }
+    return tuple(reversed(found.values()))
+
+
 def clashes(plugins: loader.Plugins) -> list[errors.DeclarationError]:
     """Return an error for each two declarations of one kind and one name that a stage has, of whatever kind."""
     views = _views(plugins)

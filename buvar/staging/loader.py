@@ -35,6 +35,8 @@ PLUGIN_FUNCTION_NAME = "prepare"
 
 log = structlog.get_logger(__name__)
 
+#: where something is loaded, and by whom
+Call: t.TypeAlias = tuple[errors.Place, record.PluginRecord | None]
 PluginRef: t.TypeAlias = str | types.ModuleType | c.Callable[..., t.Any]
 
 
@@ -86,6 +88,7 @@ class Plugins:
     doors: exports.Doors = attrs.field(init=False)
     open: bool = attrs.field(default=True, init=False)
     goes_on: bool = attrs.field(default=False, init=False)
+    calls: list[Call] = attrs.field(factory=list, init=False)
     failures: list[tuple[record.PluginRecord | None, Exception]] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -261,12 +264,19 @@ class Loader:
         """What all plugins of the stage yielded, in load order."""
         return (task.awaitable for task in self._plugins.tasks)
 
-    async def __call__(self, *plugins: PluginRef, optional: bool = False) -> None:
+    def __call__(self, *plugins: PluginRef, optional: bool = False) -> c.Coroutine[t.Any, t.Any, None]:
         """Load *plugins*; see the class. Raises what their preparation raises, with notes that say who loaded whom.
 
         One that is *optional* may be absent: its module, or a package on the way to it, does not exist. A module that
         is there, but has no such function, cannot be imported or fails to prepare, is an error all the same.
         """
+        frame = sys._getframe(1)
+        call = errors.Place(frame.f_code.co_filename, frame.f_lineno), self._plugin
+        self._plugins.calls.append(call)  # until it is awaited
+        return self._load(call, plugins, optional=optional)
+
+    async def _load(self, call: Call, plugins: tuple[PluginRef, ...], *, optional: bool) -> None:
+        self._plugins.calls.remove(call)
         failed: list[Exception] = []
         for plugin in plugins:
             try:

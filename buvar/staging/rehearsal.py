@@ -35,7 +35,9 @@ class Rehearsal(Stage):
     def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
         self.plugins.goes_on = True
-        self._reaching: dict[int, Exception] = {}
+        #: whether it was told to stop, so that not all was found
+        self.interrupted = False
+        self._reaching: dict[int, BaseException] = {}
 
     def rehearse(
         self, *plugins: PluginRef, slow: float = SLOW, look: c.Callable[[], None] | None = None
@@ -44,11 +46,13 @@ class Rehearsal(Stage):
 
         *look* is called in between, when they are prepared. A plugin that takes more than *slow* seconds is told.
         """
-        failed: list[Exception] = []
+        failed: list[Exception | SystemExit] = []
         try:
             self.load(*plugins)
-        except Exception as error:
+            self.interrupted = self.stopped
+        except (Exception, SystemExit) as error:  # a plugin may end the process; that a start would end is a finding
             failed.append(error)
+            self.interrupted = self.stopped and not isinstance(error, SystemExit)
         except BaseException as error:
             self._teardown_after(error)
             raise
@@ -79,18 +83,18 @@ class Rehearsal(Stage):
         if failed is not None:
             raise failed
 
-    def _failures(self, failed: list[Exception]) -> c.Iterator[Diagnostic]:
+    def _failures(self, failed: list[Exception | SystemExit]) -> c.Iterator[Diagnostic]:
         """Tell why plugins failed, but not what a plugin that loads them has dealt with."""
         failures = self.plugins.failures
-        reaching = {id(each): each for each in failed}
+        reaching: dict[int, BaseException] = {id(each): each for each in failed}
         reaching |= {id(error): error for plugin in self.plugins if (error := _unseen(plugin)) is not None}
         for _ in failures:  # who fails because of what it loads is told of by whoever loads it: up to the stage itself
             for loader, error in failures:
                 if loader is None or id(loader.failure) in reaching:
                     reaching[id(error)] = error
         self._reaching = reaching
-        for error in reaching.values():
-            yield from codes.diagnose(error)
+        for each in reaching.values():
+            yield from codes.diagnose(each)
 
     def _told(self) -> c.Iterator[Diagnostic]:
         found = [each for finding in self.look.found for each in codes.of_finding(finding)]
@@ -102,7 +106,7 @@ class Rehearsal(Stage):
         after = [each for each in found if each.code in _AFTER and "did you mean" not in each.message]
         yield from (each for each in found if each not in after)
         if after:
-            message = f"{len(after)} more may be wrong only since plugins failed: {', '.join(failed)}"
+            message = f"{len(after)} more findings, perhaps only since these plugins failed: {', '.join(failed)}"
             yield Diagnostic("BV306", message, "info", notes=tuple(each.message for each in after))
 
     def _circles(self) -> c.Iterator[Diagnostic]:

@@ -6,6 +6,7 @@ import contextvars
 import functools
 import signal
 import threading
+import time
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -15,6 +16,11 @@ if t.TYPE_CHECKING:
 
 #: a signal that nobody sends, and that does nothing by default; once it has a handler, the loop wakes up for all
 _AWAKE: t.Final = signal.SIGURG
+
+
+#: seconds within which a second signal to stop is the echo of the first: a terminal sends INT to a whole process group,
+#: and the supervisor tells its workers too
+ECHO: t.Final = 0.5
 
 
 def _do_nothing() -> None:
@@ -34,8 +40,9 @@ class Stoppable(t.Protocol):
 class Signals:
     """Handles the signals that it has methods for, while the stage lives; afterwards the former handlers are back.
 
-    INT and TERM stop the stage; a second one cuts the grace of its tasks short. Subclasses add ``handle_hup``,
-    ``handle_quit``, ``handle_abort``, ``handle_winch``, ``handle_usr1`` and ``handle_usr2``, or override the two.
+    INT and TERM stop the stage; a second one cuts the grace of its tasks short. Where something blocks the loop, a
+    second INT raises KeyboardInterrupt in it. Subclasses add ``handle_hup``, ``handle_quit``, ``handle_abort``,
+    ``handle_winch``, ``handle_usr1`` and ``handle_usr2``, or override the two.
     A handler runs in the loop, takes no arguments and finds the stage in ``self.stage``.
     One that sets `Cancel` stops the stage as those two do.
     """
@@ -54,6 +61,8 @@ class Signals:
     def __init__(self, stage: Stoppable) -> None:
         self.stage = stage
         self._former: dict[int, t.Any] = {}
+        #: since when INT waits for the loop
+        self._unheard: float | None = None
         #: what is to handle a signal when the stage is over, in place of what did before
         self.afterwards: dict[int, c.Callable[..., object]] = {}
 
@@ -85,10 +94,16 @@ class Signals:
             self.stage.loop.remove_signal_handler(_AWAKE)
         self._former = {}
 
-    def _schedule(self, handler: c.Callable[[], None], scope: contextvars.Context, *_: object) -> None:
+    def _schedule(self, handler: c.Callable[[], None], scope: contextvars.Context, signum: int, _: object) -> None:
+        if signum == signal.SIGINT:
+            now = time.monotonic()
+            if self._unheard is not None and now - self._unheard > ECHO:
+                raise KeyboardInterrupt  # the loop is blocked: whoever blocks it is interrupted
+            self._unheard = now if self._unheard is None else self._unheard
         self.stage.loop.call_soon_threadsafe(self._handle, handler, context=scope)
 
     def _handle(self, handler: c.Callable[[], None]) -> None:
+        self._unheard = None
         cancelled = self.stage.cancel.is_set()
         handler()
         if self.stage.cancel.is_set() and not cancelled:

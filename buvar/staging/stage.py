@@ -24,16 +24,12 @@ from buvar import context, di, errors
 from buvar.components import Components, Home
 from buvar.staging import checks, lead, picture, ready, tasks, teardown
 from buvar.staging import loader as loading
-from buvar.staging.signals import Signals
+from buvar.staging.signals import ECHO, Signals
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
 log = structlog.get_logger(__name__)
-
-#: seconds within which a second signal to stop is the echo of the first: a terminal sends INT to a whole process group,
-#: and the supervisor tells its workers too
-ECHO = 0.5
 
 
 class Phase(enum.Enum):
@@ -130,7 +126,13 @@ class Stage:
             raise errors.StageError("plugins are loaded before the tasks run")
         self.signals.add_signal_handlers()
         log.debug("loading plugins")
-        self._complete(self._load(plugins))
+        try:
+            self._complete(self._load(plugins))
+        except SystemExit as error:
+            if not self.plugins.goes_on:  # then it is told at the end
+                notes = getattr(error, "__notes__", ())
+                log.error("the process is ended while its plugins are prepared", exit=error.code, notes=[*notes])
+            raise
 
     def run_tasks(self) -> list[t.Any]:
         """Run the tasks to their end; return their results in load order, its error in place of one that failed."""

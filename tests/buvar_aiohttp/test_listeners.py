@@ -105,9 +105,10 @@ def test_the_configuration_names_a_socket(run_http, free_port):
 
 
 def test_nothing_to_listen_on_says_what_to_set(run_http):
-    """Without an address and without a shared socket the service ends with code 2, and says how to give it one."""
+    """Without an address and without a shared socket the service does not start, and says how to give it one."""
     service = run_http("run()")
-    assert service.wait() == 2
+    assert service.wait() == 1
+    assert not service.events("running tasks")
     assert "set host and port, or path, in [aiohttp]" in service.log
 
 

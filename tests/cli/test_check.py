@@ -238,3 +238,37 @@ installed = ["nobody-declares-this"]
     assert told[3].startswith("cannot run as user 'nobody-at-all'")
     assert told[4] == "cannot write the pid file /nowhere/shop.pid: there is no folder /nowhere"
     assert "no installed distribution declares the plugin 'nobody-declares-this'" in told[5]
+
+
+def test_a_plugin_that_ends_the_process_is_a_finding(check, shop):
+    """SystemExit at import or while preparing is told like any other failure, and exits with 1."""
+    (shop / "leaves.py").write_text("import sys\nasync def prepare():\n    sys.exit(5)\n")
+    (shop / "gone.py").write_text("import sys\nsys.exit(7)\n")
+    for name, number in (("leaves", 5), ("gone", 7)):
+        done = check(name)
+        assert done.returncode == 1, done.stderr
+        assert f"error   BV203  SystemExit: {number}" in done.stdout
+        assert done.stdout.splitlines()[-1].startswith(
+            "1 error; 0 of 1 plugin" if number == 5 else "1 error; 0 plugins"
+        )
+
+
+def test_an_http_server_without_an_address_is_told(check, shop):
+    """A server that would have nothing to listen on is an error, with sockets or an address it is none."""
+    (shop / "web.py").write_text(
+        "from buvar import plugin\nasync def prepare(load: plugin.Loader):\n    await load('buvar_aiohttp')\n"
+    )
+    done = check("web")
+    assert done.returncode == 1
+    assert "error   BV101  aiohttp: nothing to listen on; set host and port" in done.stdout
+    assert check("web", "--set", "aiohttp.port=0").returncode == 0
+    assert check("web", "--set", "buvar.sockets=['tcp://127.0.0.1:0']").returncode == 0
+
+
+def test_config_check_is_not_fine_where_plugins_fail(forks, shop):
+    """What could not be looked at is said, and it exits with 1."""
+    command = "from buvar.cli import main; main(prog_name='buvar')"
+    done = forks.run(command, "config", "check", "shop:broken", cwd=shop, env={**os.environ}, strict=True)
+    assert done.returncode == 1
+    assert done.stdout == "fine; not all was looked at: 1 more findings keep plugins from being prepared\n"
+    assert "BV203  ValueError: no database" in done.stderr

@@ -9,6 +9,7 @@ import structlog
 
 from buvar import config, context, di, errors, plugin
 from buvar.components import Components
+from buvar.plugins import flags
 from buvar.staging import checks
 
 
@@ -363,3 +364,41 @@ def test_an_error_that_allows_no_attributes_is_told():
 
     with pytest.raises(Rigid):
         plugin.stage(prepare)
+
+
+def test_a_load_that_is_not_awaited_stops_the_start():
+    """What was asked for is not there, and nobody would know: it is told with the line."""
+
+    async def other():
+        raise AssertionError("it is not loaded")
+
+    async def prepare(load: plugin.Loader):
+        load(other).close()  # as the end of a plugin that forgets it does
+
+    with pytest.raises(ExceptionGroup) as caught:
+        plugin.stage(prepare)
+    (error,) = caught.value.exceptions
+    assert error.diagnostic.code == "BV211"
+    assert "calls load() and does not await it" in str(error)
+    line = prepare.__code__.co_firstlineno + 1
+    assert (error.diagnostic.place.file, error.diagnostic.place.line) == (__file__, line)
+
+
+def test_what_nobody_collects_is_told(warnings):
+    """Declarations of a plugin that is not loaded are a warning, one for all of them, with what to load."""
+
+    async def prepare():
+        context.add(flags.Flag("loud"))
+        context.add(flags.Flag("proud"))
+
+    plugin.stage(prepare)
+    (line,) = warnings()
+    assert line["code"] == "BV212"
+    assert line["event"].startswith("Flag 'loud' is declared, and nobody loads 'buvar.plugins.flags'")
+    assert line["advice"] == "write await load('buvar.plugins.flags')"
+
+    async def loads(load: plugin.Loader):
+        await load("buvar.plugins.flags", prepare)
+
+    plugin.stage(loads)
+    assert len(warnings()) == 1

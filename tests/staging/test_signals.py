@@ -366,3 +366,28 @@ def test_a_signal_that_another_thread_gets_wakes_the_loop(loop_factory):
     finally:
         over.set()
         thread.join()
+
+
+def test_a_second_int_interrupts_what_blocks_the_loop(run_service):
+    """Where the loop does not turn nobody hears the first one; the second one ends what blocks it."""
+    service = run_service("""
+import time
+
+async def blocks(teardown: plugin.Teardown):
+    teardown.add(lambda: print("torn down"))
+    print("blocked", file=sys.stderr, flush=True)
+    while True:
+        time.sleep(0.01)
+
+plugin.stage(blocks)
+""")
+    deadline = time.monotonic() + 20
+    while "blocked" not in service.plain:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    while service.process.poll() is None:
+        assert time.monotonic() < deadline
+        service.kill(signal.SIGINT)
+        time.sleep(0.1)
+    assert service.wait() == -signal.SIGINT
+    assert "torn down" in service.stdout
