@@ -20,6 +20,7 @@ def bench(*arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
 
 
+@pytest.mark.slow
 def test_a_quick_run_without_peers_gives_rows(tmp_path):
     """The components are measured, printed as a table and written as samples, one for each case."""
     written = tmp_path / "samples.json"
@@ -34,6 +35,7 @@ def test_a_quick_run_without_peers_gives_rows(tmp_path):
         assert f"| {row['case']} " in done.stdout
 
 
+@pytest.mark.slow
 def test_a_quick_run_of_injection_gives_ratios_to_what_is_written_by_hand(tmp_path):
     """All cases are measured but the counted ones; those that a hand writes too are told as multiples of that."""
     written = tmp_path / "samples.json"
@@ -329,6 +331,7 @@ def test_a_killed_worker_of_ours_is_replaced(tmp_path):
     assert found["worker killed, not held by it"].startswith("0 of ")
 
 
+@pytest.mark.slow
 def test_a_quick_run_of_configuration_gives_the_ratio_to_what_is_written_by_hand(tmp_path):
     """Loading is told as a multiple of tomllib and cattrs by hand; the check of many plugins in seconds."""
     written = tmp_path / "samples.json"

@@ -83,7 +83,7 @@ MERMAID = re.compile(
 
 
 @given(pictures(), whats)
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_mermaid_is_well_formed(picture, what):
     """Each line is a box, an arrow, a frame or a style, and a label has nothing that could end it."""
     head, *lines = diagrams.mermaid(picture, what).splitlines()
@@ -100,7 +100,7 @@ DOT = re.compile(
 
 
 @given(pictures(), whats)
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_dot_is_well_formed(picture, what):
     """Each line is a node, an edge, a frame or an attribute, and a string ends where it should."""
     head, *lines, end = diagrams.dot(picture, what).split("\n")
@@ -158,7 +158,7 @@ def page_of(picture, text="a text"):
 
 
 @given(pictures())
-@settings(deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_names_cannot_break_out_of_the_page(picture):
     """The page has the same elements whatever names hold, and the document in it is what it was."""
     text = page_of(picture, tree.text(picture, "all", 100))
