@@ -119,12 +119,8 @@ class ConfigSource(dict[str, t.Any]):
         self._layers.append(layer)
 
     def _clash(self, path: files.Path, layer: files.Layer, origin: str | None) -> ConfigProblem:
-        before, now = words.kind(tree.dig(self, path)), words.kind(tree.dig(layer.values, path))
-        place = self.origin(*path)
-        earlier = f" in {place}" if place is not None else " before"
-        return ConfigProblem(
-            tree.dotted(path), f"is {before}{earlier}, but {now} here", origin or layer.origin(path), "BV108"
-        )
+        message = _clashing(tree.dig(self, path), self.origin(*path), tree.dig(layer.values, path))
+        return ConfigProblem(tree.dotted(path), message, origin or layer.origin(path), "BV108")
 
     def __repr__(self) -> str:
         # not the values: some of them are secret, and only classes know which
@@ -138,6 +134,11 @@ class _Option:
     path: str
     text: str
     value: t.Any
+
+
+def _clashing(before: t.Any, place: Place | str | None, now: t.Any) -> str:
+    earlier = f"in {place}" if place is not None else "before"
+    return f"is {words.kind(before)} {earlier}, but {words.kind(now)} here"
 
 
 def _keys(path: str) -> tuple[str, ...]:
@@ -227,6 +228,10 @@ class Loading:
             if keys[:depth] != self.section or not isinstance(values, c.Mapping):
                 continue
             path = keys[depth:]
+            if blocked := tree.blocks(values, path):
+                message = _clashing(tree.dig(values, blocked), self.origin(blocked), {})
+                self._problem(blocked, message, f"--set {option.path}", "BV108")
+                continue
             try:
                 value = self._option_value(path, option)
             except ConversionError as error:

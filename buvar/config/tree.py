@@ -48,6 +48,18 @@ def overlay(values: c.Mapping[str, t.Any], path: tuple[str, ...], value: t.Any) 
     return {**values, key: overlay(inner, rest, value)} if isinstance(inner, c.Mapping) else values
 
 
+def blocks(values: c.Mapping[str, t.Any], path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the way to the value that is no table, though *path* leads through it; () where there is none."""
+    inner: t.Any = values
+    for depth, key in enumerate(path[:-1], start=1):
+        inner = inner.get(key)
+        if inner is None:
+            break
+        if not isinstance(inner, c.Mapping):
+            return path[:depth]
+    return ()
+
+
 #: most values are of these; to learn that something is no Mapping takes long
 _SCALARS: t.Final = frozenset((str, int, float, bool))
 

@@ -260,6 +260,28 @@ def test_an_option_through_a_value_is_refused(written):
     assert str(caught.value) == f"db: is an integer in {path}:1, but a table here (--set db.host)"
 
 
+@pytest.mark.parametrize(
+    ("variable", "text", "path", "told"),
+    [
+        ("PASSWORD", "s3cr3t", "db.password.x", "db.password: is a string"),
+        ("PORT", "5", "db.port.x.y", "db.port: is a string"),
+        ("TAGS", "a", "db.tags.x", "db.tags: is a list"),
+        ("LIMITS", '{"a": 1}', "db.limits.a.x", "db.limits.a: is an integer"),
+        ("POOL_SIZE", "1", "db.pool.size.x", "db.pool.size: is a string"),
+    ],
+)
+def test_an_option_through_a_value_of_the_environment_is_refused(environment, variable, text, path, told):
+    """The environment does not silently win over an option that leads through what it says."""
+    name = f"APP_DB_{variable}"
+    environment.setenv(name, text)
+    source = ConfigSource({"db": {"host": "h"}}, env_prefix="APP")
+    source.override(path, "1")
+    with pytest.raises(ConfigError) as caught:
+        source.load(Db, "db")
+    assert str(caught.value) == f"{told} in environment variable {name}, but a table here (--set {path})"
+    assert [problem.code for problem in caught.value.problems] == ["BV108"]
+
+
 # errors
 
 
