@@ -29,7 +29,7 @@ class Setting:
     """A value that is read: *value* as TOML and JSON can say it (``***`` for a secret), None where there is none.
 
     *path* is the place in the whole configuration, *origin* where it came from: a line, the name of a variable or an
-    option, `DEFAULT` or `MISSING`.
+    option, `DEFAULT` or `MISSING`; a text that names all of them where several have a part in a table.
     """
 
     path: Path
@@ -89,12 +89,23 @@ def _settings(
             inner = {} if given is missing else given
             yield from _settings(loading, (*classes, field.nested), here, value, inner, secret=hidden)
             continue
-        origin: Place | str | None = loading.origin(here) if given is not missing else None
+        origin: Place | str | None = _origin(loading, here, given) if given is not missing else None
         if given is missing:
             origin = MISSING if field.required and value is missing else DEFAULT
         shown = given if value is missing else value
         told = None if shown is missing else masks.plain(shown, field.type, secret=hidden)
         yield Setting(loading.section + here, told, origin or "code", hidden, field)
+
+
+def _origin(loading: Loading, path: Path, value: t.Any) -> Place | str | None:
+    """Return where a value came from, and of a table that was merged all that have a part in it, files first."""
+    found: dict[str, Place | str] = {}
+    for leaf in tree.leaves(value):
+        place = loading.origin((*path, *leaf)) or "code"
+        found.setdefault(place.file if isinstance(place, Place) else place, place)
+    if len(found) == 1:
+        return loading.origin(path)
+    return ", ".join(map(str, sorted(found.values(), key=lambda place: isinstance(place, str))))
 
 
 def claim_all(source: ConfigSource) -> list[ConfigProblem]:

@@ -173,6 +173,8 @@ class Loading:
         self.section: tuple[str, ...] = (name,) if name else ()
         self.variables = source.claims.claim(cls, self.section, source.env_prefix).variables
         self.origins: dict[files.Path, str] = {}
+        #: the tables that variables give, which stand beside what files say of the same table
+        self.tables: dict[files.Path, c.Mapping[str, t.Any]] = {}
         self.problems: list[ConfigProblem] = []
         #: what is configured, before it is converted
         self.values: t.Any = {}
@@ -219,6 +221,8 @@ class Loading:
                 found = error.problems[0] if isinstance(error, ConfigError) else ConfigProblem("", str(error))
                 self._problem(variable.path, found.message, origin, found.code)
             else:
+                if isinstance(value, c.Mapping):
+                    self.tables[variable.path] = value
                 values = tree.overlay(values, variable.path, value)
         return values
 
@@ -280,8 +284,11 @@ class Loading:
         if where is not None:
             return where
         for depth in range(len(path), 0, -1):
-            if path[:depth] in self.origins:
-                return self.origins[path[:depth]]
+            above = path[:depth]
+            if above in self.origins and (
+                above not in self.tables or tree.dig(self.tables[above], path[depth:]) is not missing
+            ):
+                return self.origins[above]
         return self.source.origin(*self.section, *path)
 
 

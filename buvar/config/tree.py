@@ -85,6 +85,15 @@ def dig(value: t.Any, path: c.Iterable[t.Hashable]) -> t.Any:
     return value
 
 
+def leaves(value: t.Any, path: files.Path = ()) -> c.Iterator[files.Path]:
+    """Yield the paths of all that is no table in a value, and of tables that are empty."""
+    if isinstance(value, c.Mapping) and value:
+        for key, item in value.items():
+            yield from leaves(item, (*path, key))
+    else:
+        yield path
+
+
 def dotted(path: c.Iterable[t.Hashable]) -> str:
     """Write a path for a person: ``servers[1].port``; what is no bare key in TOML is quoted."""
     text = ""

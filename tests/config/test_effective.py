@@ -118,6 +118,50 @@ def test_lists_and_tables_of_classes_are_told_as_they_are_configured(read):
     assert found["db.named"] == ({"a": {"size": 5, "token": "***"}}, Place("c.toml", 6))
 
 
+def test_a_table_that_was_merged_has_all_of_its_origins(monkeypatch, tmp_path):
+    """Of a dict, each file is told that has a part in it, then the variable, the option and the code that have."""
+
+    @attrs.frozen
+    class Api:
+        limits: dict[str, t.Any] = attrs.Factory(dict)
+        single: dict[str, t.Any] = attrs.Factory(dict)
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.toml").write_text("[api.limits]\na = 1\nb = 1\n\n[api.limits.deep]\nx = 1\n[api.single]\na = 1\n")
+    (tmp_path / "c.toml").write_text("[api.limits]\nb = 2\n")
+    source = ConfigSource.read("b.toml", "c.toml", env_prefix="APP")
+    source.claims.claim(Api, ("api",), source.env_prefix)
+    assert settings(source)["api.limits"][1] == "b.toml:2, c.toml:2"
+    assert settings(source)["api.single"][1] == Place("b.toml", 7)
+    monkeypatch.setenv("APP_API_LIMITS", '{"a": 2, "deep": {"y": 2}}')
+    source.override("api.limits.z", "3")
+    source.merge({"api": {"limits": {"w": 4}}})
+    assert settings(source) == {
+        "api.limits": (
+            {"a": 2, "b": 2, "deep": {"x": 1, "y": 2}, "w": 4, "z": 3},
+            "c.toml:2, b.toml:6, environment variable APP_API_LIMITS, --set api.limits.z, code",
+        ),
+        "api.single": ({"a": 1}, Place("b.toml", 7)),
+    }
+
+
+def test_a_mistake_in_a_table_is_told_where_it_is(monkeypatch, tmp_path):
+    """A key that a file has is not blamed on the variable that sets another key of the same table."""
+
+    @attrs.frozen
+    class Api:
+        limits: dict[str, int] = attrs.Factory(dict)
+
+    (tmp_path / "c.toml").write_text("[api.limits]\na = 'x'\n")
+    monkeypatch.setenv("APP_API_LIMITS", '{"b": [1]}')
+    with pytest.raises(ConfigError) as caught:
+        ConfigSource.read(tmp_path / "c.toml", env_prefix="APP").load(Api, "api")
+    assert [str(problem.origin) for problem in caught.value.problems] == [
+        f"{tmp_path / 'c.toml'}:2",
+        "environment variable APP_API_LIMITS",
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     [
