@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import pathlib
 import re
 import types
 import typing as t
@@ -354,20 +355,28 @@ def put(target: Target, path: c.Sequence[str], value: t.Any) -> None:
 def text_of(variable: Variable) -> str:
     """Return what a variable that is set says, itself or by the file that it names (without one newline at its end).
 
-    Raises `ConfigError` when that file cannot be read.
+    Raises `ConfigError` when that file cannot be read, or is empty.
     """
     text = os.environ[variable.name]
     if not variable.from_file:
         return text
+    if not text:
+        message = f"{variable.name} is empty; name the file of the secret in it, or unset it"
+    else:
+        content, message = _secret_in(text)
+        if content:
+            return content
+        message = f"{message}; correct {variable.name} or the file"
+    raise ConfigError(ConfigProblem(".".join(variable.path), message, f"environment variable {variable.name}", "BV110"))
+
+
+def _secret_in(file: str) -> tuple[str, str]:
+    """Return what a file holds, or else what is wrong with it."""
     try:
-        with open(text, encoding="utf-8", newline="") as stream:  # noqa: PTH123 - "" is an error, not the current folder
-            content = stream.read()
+        content = pathlib.Path(file).read_bytes().decode()
     except (OSError, ValueError) as error:
         reason = (
             "it is not UTF-8 text" if isinstance(error, UnicodeError) else getattr(error, "strerror", None) or error
         )
-        message = f"cannot read the secret from the file {text!r}: {reason}; correct {variable.name} or the file"
-        problem = ConfigProblem(".".join(variable.path), message, f"environment variable {variable.name}", "BV110")
-    else:
-        return content.removesuffix("\n").removesuffix("\r")
-    raise ConfigError(problem)
+        return "", f"cannot read the secret from the file {file!r}: {reason}"
+    return content.removesuffix("\n").removesuffix("\r"), f"the file {file!r} is empty"

@@ -93,6 +93,33 @@ def test_a_missing_secret_file_is_named(monkeypatch):
     )
 
 
+@pytest.mark.parametrize("content", ["", "\n", "\r\n"])
+def test_a_secret_file_that_is_empty_is_an_error(tmp_path, monkeypatch, content):
+    """A file without a secret in it does not silently make the secret an empty text."""
+    path = tmp_path / "password"
+    path.write_bytes(content.encode())
+    monkeypatch.setenv("APP_DB_PASSWORD_FILE", str(path))
+    with pytest.raises(ConfigError) as caught:
+        ConfigSource(env_prefix="APP").load(Db, "db")
+    assert str(caught.value) == (
+        f"db.password: the file {str(path)!r} is empty;"
+        " correct APP_DB_PASSWORD_FILE or the file (environment variable APP_DB_PASSWORD_FILE)"
+    )
+    assert [problem.code for problem in caught.value.problems] == ["BV110"]
+
+
+def test_a_secret_file_without_a_name_is_an_error(monkeypatch):
+    """Where the variable is empty, it is that which is told, and not that there is no file of such a name."""
+    monkeypatch.setenv("APP_DB_PASSWORD_FILE", "")
+    with pytest.raises(ConfigError) as caught:
+        ConfigSource(env_prefix="APP").load(Db, "db")
+    assert str(caught.value) == (
+        "db.password: APP_DB_PASSWORD_FILE is empty; name the file of the secret in it, or unset it"
+        " (environment variable APP_DB_PASSWORD_FILE)"
+    )
+    assert [problem.code for problem in caught.value.problems] == ["BV110"]
+
+
 def test_a_secret_cannot_be_set_twice(monkeypatch):
     """The variable and its file at the same time are a mistake."""
     monkeypatch.setenv("APP_DB_PASSWORD", "x")
