@@ -40,7 +40,10 @@ class _Writing:
     def __init__(self, claim: Claim) -> None:
         self.cls = claim.cls
         self.section = claim.section
-        self.names = {each.path: each.name for each in claim.variables if not each.from_file}
+        self.names: dict[Section, str] = {}
+        for each in claim.variables:
+            before = f"{self.names[each.path]} or " if each.path in self.names else ""
+            self.names[each.path] = before + each.name
 
     def tables(
         self, classes: tuple[type, ...], path: Section, given: c.Mapping[str, t.Any]

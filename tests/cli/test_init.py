@@ -137,6 +137,19 @@ def test_the_check_finds_nothing(made):
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)  # a type checker with an empty cache has much to read
+def test_its_fields_are_explained(made, forks):
+    """What the service can be configured to is told with what it is for."""
+    code = "from buvar.cli import main; main(prog_name='buvar')"
+    done = forks.run(code, "config", "env", "-c", "config.toml", cwd=made, strict=True)
+    _, _, ours = done.stdout.partition("# [my_shop]\n")
+    assert ours.splitlines()[:4] == [
+        'APP_MY_SHOP_GREETING  str = "Hello"',
+        "    the words before the name",
+        "APP_MY_SHOP_REPORT_EVERY  float = 60.0",
+        "    seconds from one report to the next",
+    ]
+
+
 def test_its_types_are_right(made, tmp_path):
     """mypy, as strict as it gets, has nothing to say."""
     run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "my_shop", "tests"], made)

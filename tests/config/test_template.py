@@ -88,7 +88,7 @@ def uncommented(text):
 
 
 def test_a_template_has_all_there_is_to_know():
-    """Docs, type, whether it is required or secret, the variable, and the default."""
+    """Docs, type, whether it is required or secret, the variable, that of a file for a secret, and the default."""
     assert write(("db", Strict), (None, Root)) == textwrap.dedent(
         """\
         # (str, APP_LEVEL)
@@ -99,7 +99,7 @@ def test_a_template_has_all_there_is_to_know():
         # (str, required, APP_DB_HOST)
         # host =
 
-        # (str, required, secret, APP_DB_TOKEN)
+        # (str, required, secret, APP_DB_TOKEN or APP_DB_TOKEN_FILE)
         # token =
 
         # [db.pool]
@@ -109,7 +109,7 @@ def test_a_template_has_all_there_is_to_know():
         # (int, APP_DB_POOL_SIZE)
         # size = 5
 
-        # (str, secret, APP_DB_POOL_KEY)
+        # (str, secret, APP_DB_POOL_KEY or APP_DB_POOL_KEY_FILE)
         # key = "***"
 
         # [db.spare]
@@ -119,7 +119,7 @@ def test_a_template_has_all_there_is_to_know():
         # (int, APP_DB_SPARE_SIZE)
         # size = 5
 
-        # (str, secret, APP_DB_SPARE_KEY)
+        # (str, secret, APP_DB_SPARE_KEY or APP_DB_SPARE_KEY_FILE)
         # key = "***"
         """
     )
