@@ -115,7 +115,10 @@ def _templates(folder: Traversable) -> c.Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _in_the_way(root: pathlib.Path, package: str, files: c.Iterable[pathlib.Path]) -> list[pathlib.Path]:
-    """Return what is there already: the whole folder, or in the current folder what would mix with the service."""
+    """Return what is there already: a folder with anything in it, or in the current one what would mix with ours."""
+    if root != pathlib.Path():
+        with contextlib.suppress(OSError):  # no folder, or none that can be read
+            return [root] if any(root.iterdir()) else []
     wanted = [root / package, root / f"{package}.py", *files] if root == pathlib.Path() else [root]
     return [path for path in wanted if os.path.lexists(path)]
 

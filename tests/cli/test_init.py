@@ -249,6 +249,19 @@ def test_what_is_there_is_not_overwritten(buvar, tmp_path):
     assert files(tmp_path) == {"shop/README.md": b"mine", "other": b"mine"}
 
 
+def test_an_empty_folder_is_not_in_the_way(buvar, tmp_path):
+    """A folder that was made for the service is taken; one with anything in it, or a link to nothing, is not."""
+    (tmp_path / "my-shop").mkdir()
+    done = buvar("my-shop")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert files(tmp_path / "my-shop").keys() == MADE
+    (tmp_path / "shop").mkdir()
+    assert buvar("shop").returncode == 0
+    (tmp_path / "other" / "nothing").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    assert [buvar(name).returncode for name in ("other", "link")] == [2, 2]
+
+
 def test_all_that_is_in_the_way_is_told(buvar, tmp_path):
     """In the current folder each file that would be overwritten is listed, and a module that would be hidden."""
     for name in ("Makefile", "shop.py", "tests/test_web.py", "tests/test_mine.py"):
