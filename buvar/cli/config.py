@@ -30,7 +30,7 @@ def command() -> None:
 
 @command.command("show")
 @services.options
-@click.option("--section", "names", multiple=True, metavar="NAME", help="Show this section only.")
+@click.option("--section", "names", multiple=True, metavar="NAME", help="Show this section only, or a table in it.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for other programs.")
 def show(wanted: Wanted, names: tuple[str, ...], as_json: bool) -> None:
     """Show each value that is read, and where it came from.

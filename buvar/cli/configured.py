@@ -32,13 +32,14 @@ _CODES: t.Final = ("BV1", "BV209")
 
 def show(service: Rehearsed, names: tuple[str, ...], *, as_json: bool) -> bool:
     """Write each value and where it came from, and tell whether something is wrong, which is told on stderr."""
-    found = [each for each in effective.sections(service.source) if not names or _is_of(each.claim.section, names)]
-    if unknown := [name for name in names if not any(_is_of(each.claim.section, [name]) for each in found)]:
-        known = {".".join(each.claim.section) for each in effective.sections(service.source)}
+    found = effective.sections(service.source)
+    known = {".".join(path) for each in found for path in _table_paths(each)}
+    if unknown := [name for name in names if name not in known]:
         raise errors.UsageError(f"nothing reads a section {unknown[0]!r}{errors.did_you_mean(unknown[0], known)}")
     # of several classes that read one value, the first tells it
     settings = {setting.path: setting for each in reversed(found) for setting in reversed(each.settings)}
-    shown = [settings.pop(s.path) for each in found for s in each.settings if s.path in settings]
+    wanted = [s.path for each in found for s in each.settings if not names or _is_in(s, each.claim.section, names)]
+    shown = [settings.pop(path) for path in wanted if path in settings]
     if as_json:
         click.echo(_json({"settings": [_setting(each) for each in shown]}))
     elif shown:
@@ -87,8 +88,23 @@ def check(wanted: Wanted, *, as_json: bool, strict: bool) -> bool:
     return bool(failed) or findings.is_bad(found, strict=strict)
 
 
-def _is_of(section: tuple[str, ...], names: c.Sequence[str]) -> bool:
-    return ".".join(section) in names
+def _table_paths(section: effective.Section) -> c.Iterator[tuple[str, ...]]:
+    """Yield the paths of the section and of the tables in it."""
+    yield section.claim.section
+    for setting in section.settings:
+        yield from _tables_around(setting, section.claim.section)
+
+
+def _tables_around(setting: Setting, section: tuple[str, ...]) -> c.Iterator[tuple[str, ...]]:
+    """Yield the paths of the tables that a setting is in, from its section on, and its own if it is one."""
+    path = tuple(map(str, setting.path))
+    is_table = setting.field.nested is not None or isinstance(setting.value, dict)
+    for depth in range(len(section), len(path) + is_table):
+        yield path[:depth]
+
+
+def _is_in(setting: Setting, section: tuple[str, ...], names: c.Sequence[str]) -> bool:
+    return any(".".join(path) in names for path in _tables_around(setting, section))
 
 
 def _tell_of_failed(service: Rehearsed) -> None:

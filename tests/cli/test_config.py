@@ -429,8 +429,30 @@ def test_show_as_json(buvar, app):
     assert "s3cr3t" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("shop.pool", "[shop.pool]\nsize = 20    # default\nratio = inf  # default\n"),
+        ("shop.limits", '[shop]\nlimits = { "a.b" = 1 }  # c.toml:8\n'),
+        ("shop.spare", "[shop]\n# spare =  # default\n"),
+        ("buvar.log", '[buvar.log]\nlevel = "INFO"  # default\n# tty =         # default\n'),
+    ],
+)
+def test_show_of_a_table_in_a_section(buvar, app, name, shown):
+    """What `config show` has a header for can be shown alone."""
+    (app / "c.toml").write_text(DOCUMENT)
+    done = buvar(app, "config", "show", "--section", name, "-c", "c.toml")
+    assert (done.stdout, done.stderr, done.returncode) == (shown, "", 0)
+
+
 def test_show_of_a_section_that_nobody_reads(buvar, app):
-    """The nearest one is named, and the exit code is 2."""
+    """The nearest one is named, and the exit code is 2; a value is no section."""
+    assert buvar(app, "config", "show", "--section", "shop.name", "app").returncode == 2
+    done = buvar(app, "config", "show", "--section", "shop.poool", "app")
+    assert (done.stderr, done.returncode) == (
+        "error: nothing reads a section 'shop.poool'; did you mean 'shop.pool'?\n",
+        2,
+    )
     done = buvar(app, "config", "show", "--section", "shpo", "app")
     assert (done.stderr, done.returncode) == ("error: nothing reads a section 'shpo'; did you mean 'shop'?\n", 2)
 
