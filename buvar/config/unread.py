@@ -7,6 +7,8 @@ import contextlib
 import os
 import typing as t
 
+import attrs
+
 from buvar import diagnostic
 from buvar.diagnostic import Diagnostic
 from buvar.errors import ConfigError, ConfigProblem, did_you_mean
@@ -17,6 +19,8 @@ from .source import ConfigSource, is_section
 
 #: the section that `buvar run` itself reads
 OURS: t.Final = "buvar"
+#: how many variables of a table are named
+_FEW: t.Final = 3
 
 
 def look(source: ConfigSource | None = None, needs: diagnostic.Needs | None = None) -> c.Iterator[Diagnostic]:
@@ -97,15 +101,57 @@ def variables(source: ConfigSource, environ: c.Iterable[str]) -> c.Iterator[Diag
     if not source.env_prefix:
         return
     start = f"{describe.variable_name(*source.env_prefix)}_"
-    known = {variable.name for claim in source.claims for variable in claim.variables}
-    for section, cls in _classes().items():
-        if describe.has(cls):
-            known |= _variables(source, section, cls)
+    names = _Names.of(source)
     for name in sorted(environ):
-        if name.startswith(start) and name not in known:
-            message = f"the environment variable {name} feeds nothing{did_you_mean(name, known)}"
-            advice = "unset it; 'buvar config env' lists those that there are"
+        if name not in names.known and (name.startswith(start) or name.upper() in names.known):
+            message = f"the environment variable {name} feeds nothing{names.why(name)}"
+            advice = "correct or unset it; 'buvar config env' lists those that there are"
             yield Diagnostic("BV107", message, "warning", f"environment variable {name}", advice)
+
+
+@attrs.frozen
+class _Names:
+    """What names of variables mean: those that feed something, and those of what no variable can say."""
+
+    known: set[str] = attrs.Factory(set)
+    #: a table, as if it had a variable -> the variables of what is in it
+    tables: dict[str, list[str]] = attrs.Factory(dict)
+    #: what is read before the environment is
+    in_files_only: set[str] = attrs.Factory(set)
+
+    @classmethod
+    def of(cls, source: ConfigSource) -> t.Self:
+        names = cls()
+        read = {(claim.section, claim.cls): None for claim in source.claims}
+        read |= {((name,) if name else (), each): None for name, each in _classes().items() if describe.has(each)}
+        for section, each in read:
+            with contextlib.suppress(ConfigError):  # which tells who loads it
+                names._add(each, (*source.env_prefix, *section))
+        return names
+
+    def _add(self, cls: type, prefix: tuple[str, ...]) -> None:
+        for variable in describe.variables(cls, prefix):
+            self.known.add(variable.name)
+            for depth in range(0 if variable.from_file else len(variable.path)):
+                found = self.tables.setdefault(describe.variable_name(*prefix, *variable.path[:depth]), [])
+                found.append(variable.name)
+        own = (field.key for field in describe.fields(cls) if field.in_files_only)
+        self.in_files_only.update(describe.variable_name(*prefix, key) for key in own)
+
+    def why(self, name: str) -> str:
+        """Return how a message ends that says that a variable feeds nothing."""
+        if name.upper() in self.known:
+            return f": it is written in capitals, {name.upper()}"
+        if name in self.in_files_only:
+            return ": only files can say that, they are read before the environment"
+        if name in self.tables:
+            return f": a table has no variable, what is in it has: {_some(self.tables[name])}"
+        return did_you_mean(name, self.known)
+
+
+def _some(names: c.Iterable[str]) -> str:
+    first, more = [*dict.fromkeys(names)][:_FEW], [*dict.fromkeys(names)][_FEW:]
+    return ", ".join([*first, *(["…"] if more else [])])
 
 
 #: what a plugin adds to have a stage look after its configuration

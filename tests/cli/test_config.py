@@ -322,7 +322,7 @@ def test_what_nobody_reads_is_a_warning(buvar, app):
         "               load the plugin that reads it, or remove it\n"
         "warning BV107  the environment variable APP_SHOP_NMAE feeds nothing; did you mean 'APP_SHOP_NAME'?\n"
         "               at environment variable APP_SHOP_NMAE\n"
-        "               unset it; 'buvar config env' lists those that there are\n"
+        "               correct or unset it; 'buvar config env' lists those that there are\n"
         "2 warnings\n"
     )
     done = buvar(app, "config", "check", "app", "-c", "c.toml", APP_SHOP_NMAE="x")

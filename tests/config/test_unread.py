@@ -86,11 +86,53 @@ def test_a_variable_that_feeds_nothing_is_told(look, classes):
     misspelt = "APP_DB_PASSWORD_FIL"
     env = {"APP_DB_HOTS": "", misspelt: "s3cr3t", "APP": "", "APPLE": "", "APP_": ""}
     found = look(env=env)
-    advice = "unset it; 'buvar config env' lists those that there are"
+    advice = "correct or unset it; 'buvar config env' lists those that there are"
     assert found == [
         f"BV107 the environment variable APP_ feeds nothing; {advice}",
         f"BV107 the environment variable APP_DB_HOTS feeds nothing; did you mean 'APP_DB_HOST'?; {advice}",
         f"BV107 the environment variable {misspelt} feeds nothing; did you mean 'APP_DB_PASSWORD_FILE'?; {advice}",
+    ]
+
+
+def test_a_variable_that_cannot_be_says_why(look, reset_config_sections):
+    """A table has none, some things only files can say, and names are in capitals; no value is shown."""
+
+    @attrs.frozen
+    class Pool:
+        size: int = 1
+        ratio: float = 1.0
+
+    @attrs.frozen
+    class Shop(config.Config, section="shop"):
+        pool: Pool = Pool()
+        key: str = config.secret_var("")
+        mode: str = "fast"
+        include: str = attrs.field(default="", metadata={"in_files_only": True})
+
+    env = {
+        "APP_SHOP": '{"key": "s3cr3t"}',
+        "APP_SHOP_POOL": '{"size": 3}',
+        "APP_SHOP_INCLUDE": "a.toml",
+        "APP_shop_mode": "slow",
+        "app_shop_key": "s3cr3t",
+        "app_shop_kye": "s3cr3t",
+    }
+    start, advice = (
+        "BV107 the environment variable",
+        "; correct or unset it; 'buvar config env' lists those that there are",
+    )
+    assert [each.removesuffix(advice) for each in look(env=env)] == [
+        (
+            f"{start} APP_SHOP feeds nothing: a table has no variable, what is in it has:"
+            " APP_SHOP_POOL_SIZE, APP_SHOP_POOL_RATIO, APP_SHOP_KEY, …"
+        ),
+        f"{start} APP_SHOP_INCLUDE feeds nothing: only files can say that, they are read before the environment",
+        (
+            f"{start} APP_SHOP_POOL feeds nothing: a table has no variable, what is in it has:"
+            " APP_SHOP_POOL_SIZE, APP_SHOP_POOL_RATIO"
+        ),
+        f"{start} APP_shop_mode feeds nothing: it is written in capitals, APP_SHOP_MODE",
+        f"{start} app_shop_key feeds nothing: it is written in capitals, APP_SHOP_KEY",
     ]
 
 
