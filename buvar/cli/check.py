@@ -17,6 +17,7 @@ if t.TYPE_CHECKING:
 def _explain(ctx: click.Context, _: click.Parameter, code: str | None) -> None:
     if code is None or ctx.resilient_parsing:
         return
+    from buvar.cli.remedies import REMEDIES
     from buvar.diagnostic import CODES
 
     chosen = [*CODES] if code == "all" else [code.upper()]
@@ -24,6 +25,9 @@ def _explain(ctx: click.Context, _: click.Parameter, code: str | None) -> None:
         raise click.BadParameter(f"there is no code {code}; '--explain all' lists those that there are", ctx)
     for each in chosen:
         click.echo(f"{each}: {CODES[each]}")
+    if code != "all":
+        cause, remedy = REMEDIES[chosen[0]]
+        click.echo(f"  why: {cause}\n  do:  {remedy}")
     ctx.exit()
 
 
@@ -38,7 +42,7 @@ def _explain(ctx: click.Context, _: click.Parameter, code: str | None) -> None:
     callback=_explain,
     is_eager=True,
     expose_value=False,
-    help="Say what a code means.",
+    help="Say what a code means, why, and what to do; 'all' lists the codes.",
 )
 def command(wanted: services.Wanted, as_json: bool, strict: bool, slow: float) -> None:
     """Tell whether a service would start, and what is wrong with it.
@@ -51,7 +55,8 @@ def command(wanted: services.Wanted, as_json: bool, strict: bool, slow: float) -
     Examples:
       buvar check -c config.toml            as the service would run
       buvar check shop.web --strict         a single plugin; warnings count too
-      buvar check --explain BV101           what a code means
+      buvar check --explain BV101           what a code means, and what to do
+      buvar check --explain all             all codes
     """
     from buvar import errors
     from buvar.cli import findings

@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+from buvar import diagnostic
+from buvar.cli import remedies
+
 SHOP = """
 import asyncio, pathlib
 import attrs
@@ -179,6 +182,21 @@ def test_codes_are_explained(check, code, returncode, text):
     done = check("--explain", code)
     assert done.returncode == returncode
     assert text in done.stdout + done.stderr
+
+
+def test_a_code_is_explained_with_cause_and_remedy(check):
+    """A single code is told with why it comes and what to do about it."""
+    meaning, cause, remedy = check("--explain", "BV112").stdout.splitlines()
+    assert meaning == "BV112: two environment variables set one value"
+    assert cause == "  why: the variable of a secret and its …_FILE are both set"
+    assert remedy == "  do:  unset one of them"
+
+
+def test_every_code_has_a_cause_and_a_remedy(check):
+    """No code is left without; and the help tells how to see all of them."""
+    assert remedies.REMEDIES.keys() == diagnostic.CODES.keys()
+    assert len(check("--explain", "all").stdout.splitlines()) == len(diagnostic.CODES)
+    assert "--explain all" in check("--help").stdout
 
 
 def test_the_same_findings_stop_a_start(forks, shop):
