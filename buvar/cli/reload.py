@@ -13,6 +13,8 @@ if t.TYPE_CHECKING:
     from buvar.cli.services import Service
     from buvar.forking.status import LastReload, Status
 
+#: new code has one error that ended it, and may have more
+ADVICE: t.Final = "buvar check tells all that is wrong at once"
 #: seconds between two looks
 PERIOD: t.Final = 0.1
 
@@ -41,6 +43,7 @@ def command(service: Service, wait: bool, timeout: float | None) -> None:
     current folder.
     """
     from buvar import errors
+    from buvar.cli.services import printable
 
     before = service.tell("reload")
     if not wait:
@@ -50,8 +53,9 @@ def command(service: Service, wait: bool, timeout: float | None) -> None:
         last = _wait(service, before, None if timeout is None else time.monotonic() + timeout)
     if not last.ok:
         serves = service.status().supervisor.generation
-        why = last.error or "for no known reason"
-        raise errors.ControlError(service.path, f"the reload was aborted, generation {serves} serves on: {why}")
+        why = "\n".join(map(printable, (last.error or "for no known reason").splitlines()))
+        text = f"the reload was aborted, generation {serves} serves on: {why}\n{ADVICE}"
+        raise errors.ControlError(service.path, text)
     click.echo(f"reloaded, generation {last.generation}, {last.seconds:.1f} s")
 
 

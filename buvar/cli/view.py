@@ -51,7 +51,8 @@ def facts(status: Status) -> c.Iterator[tuple[str, str]]:
 
 def reload_line(last: LastReload, now: float) -> str:
     """Say how the last reload went, and how long ago that was."""
-    result = "done" if last.ok else f"aborted: {printable(last.error or 'for no known reason')}"
+    why, _, _ = (last.error or "for no known reason").partition("\n")  # the rest is for `buvar reload` and --json
+    result = "done" if last.ok else f"aborted: {printable(why)}"
     return f"generation {last.generation}, {span(now - last.at)} ago, in {last.seconds:.1f} s, {result}"
 
 

@@ -158,7 +158,7 @@ class Reload:
         if worker is not self.canary:
             return False
         self.canary = None
-        self._abort(words, epitaph)
+        self._abort(words, epitaph, worker.words.get("error"))
         return True
 
     def on_exit(self, pid: int, code: int, *, tracebacks: bool) -> None:
@@ -171,7 +171,7 @@ class Reload:
             words = obituary.last_words(server, tracebacks=tracebacks)
             ending = obituary.ending(code)
             if server is self._server:
-                self._abort(words, ending)
+                self._abort(words, ending, server.words.get("error"))
             else:
                 self._on_lost(server, {"process": pid, **ending, **words})
 
@@ -190,7 +190,8 @@ class Reload:
         log.error("fork server died, reloading", **facts, pause=round(pause, 1))
         self._asked = self._asked or self._server is None  # one that is being tried brings another one
 
-    def _abort(self, words: dict[str, t.Any], epitaph: dict[str, t.Any] | None = None) -> None:
+    def _abort(self, words: dict[str, t.Any], epitaph: dict[str, t.Any] | None = None, told: str | None = None) -> None:
+        """End it for what *words* say; *told* is all lines of the error, of which they have the first."""
         how = ", ".join(f"{name} {value}" for name, value in (epitaph or {}).items())
         error = words.pop("error", f"the new generation ended before it was ready: {how}")
         self._crew.sockets.discard(self._sockets)
@@ -201,7 +202,7 @@ class Reload:
         if self.canary is not None:
             self.canary.terminate(time.monotonic())
             self.canary = None
-        self._end(self._crew.generation + 1, error)
+        self._end(self._crew.generation + 1, told or error)
         log.error("reload aborted, the old generation serves on", error=error, **words)
         if not self._crew.can_fork:  # a dead worker could not be replaced
             self._asked = True

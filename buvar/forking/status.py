@@ -35,7 +35,7 @@ class LastReload:
     """How the last reload that is over went.
 
     *at* is when it began (unix time), *seconds* how long it took, *generation* the one that it was to bring. When it
-    was aborted, *ok* is false and *error* says why in a line or few.
+    was aborted, *ok* is false and *error* says why, in all the lines that a failed start writes.
     """
 
     at: float

@@ -416,7 +416,8 @@ def test_reload_waits_until_it_is_done(start, buvar, home):
 
 
 FAILURES = {
-    "breaks": "the reload was aborted, generation 1 serves on: ValueError: no\nat shop.py:1",
+    "breaks": "the reload was aborted, generation 1 serves on: ValueError: no\nat shop.py:1\n"
+    "buvar check tells all that is wrong at once",
     "dies": "it ended before it was reloaded",
     "stops": "it stops, and is not reloaded",
 }
@@ -429,6 +430,49 @@ def test_a_reload_that_fails_is_told(start, buvar, mode):
     done = buvar("reload")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith(f": {FAILURES[mode]}\n")
+
+
+BROKEN = {
+    "prepare fails": (
+        "async def prepare():\n    raise ValueError('no database')\n",
+        ["ValueError: no database", "while preparing plugin shop", "at {folder}/shop.py:2 in prepare"],
+    ),
+    "configuration": (
+        """
+import attrs
+from buvar import config, di, plugin
+@attrs.frozen
+class Shop(config.Config, section="shop"):
+    name: str
+    port: int
+async def prepare(load: plugin.Loader):
+    await load("buvar.config")
+    await di.nject(Shop)
+""",
+        ["shop.name: is required", "shop.port: expected an integer, got 'x'"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_reload_that_is_aborted_tells_what_a_start_would(run_service, buvar, home, tmp_path, case):
+    """All lines of the error are there: the plugin, the line of the service, each problem; status has the first."""
+    text, told = BROKEN[case]
+    (tmp_path / "shop.py").write_text(
+        "from buvar import plugin\nasync def prepare(cancel: plugin.Cancel):\n    yield cancel.wait()\n"
+    )
+    command = [sys.executable, "-W", "error", "-m", "buvar", "run", "shop", "--workers", "2", "--set", "shop.port=x"]
+    service = run_service(command=command, env={"BUVAR_CONTROL_FOLDER": home, "PYTHONDONTWRITEBYTECODE": "1"})
+    service.ready()
+    (tmp_path / "shop.py").write_text(text)
+    done = buvar("reload")
+    lines = done.stderr.splitlines()
+    assert (done.returncode, lines[-1]) == (1, "buvar check tells all that is wrong at once")
+    for line in told:
+        assert sum(line.format(folder=tmp_path) in each for each in lines) == 1, done.stderr
+    (reload,) = [line for line in buvar("status").stdout.splitlines() if line.startswith("reload")]
+    assert f"aborted: {lines[0].partition('serves on: ')[2]}" in reload
+    assert service.stop() == 0
 
 
 def test_reload_need_not_wait(start, buvar):
