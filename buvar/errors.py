@@ -6,7 +6,6 @@ Where a built-in type says the same thing, the error is one of these too, so tha
 
 from __future__ import annotations
 
-import pathlib
 import textwrap
 import traceback
 import typing as t
@@ -17,6 +16,7 @@ from .words import Place as Place
 from .words import describe as describe
 from .words import did_you_mean as did_you_mean
 from .words import nearest as nearest
+from .words import of_service
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -73,18 +73,8 @@ def place(error: BaseException) -> tuple[Place, str | None] | None:
     if isinstance(error, SyntaxError) and error.filename:  # it was raised by the importer, but stands in what it read
         return Place(error.filename, error.lineno or 1, error.offset), None
     frames = traceback.extract_tb(error.__traceback__)
-    # where the service called what failed tells more than where the standard library did
-    services = [frame for frame in frames if _is_service(frame.filename)]
-    told = services or ([] if isinstance(error, BuvarError) else frames)
+    told = of_service(frames) or ([] if isinstance(error, BuvarError) else frames)
     return (Place(told[-1].filename, told[-1].lineno or 1), told[-1].name) if told else None
-
-
-def _is_service(filename: str) -> bool:
-    """Tell whether a file is neither buvar's, nor the standard library's, nor made up."""
-    path = pathlib.Path(filename)
-    if filename.startswith("<") or pathlib.Path(__file__).parent in path.parents:
-        return False
-    return "site-packages" in path.parts or pathlib.Path(traceback.__file__).parent not in path.parents
 
 
 def facts(text: str, detail: str = "") -> dict[str, str]:

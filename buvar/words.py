@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import pathlib
+import traceback
 import typing as t
 
 import attrs
 
 if t.TYPE_CHECKING:
     import collections.abc as c
+
+#: folders of installed packages; some systems have their own
+_INSTALLED: t.Final = frozenset({"site-packages", "dist-packages"})
 
 
 @attrs.frozen
@@ -22,6 +27,23 @@ class Place:
     def __str__(self) -> str:
         column = "" if self.column is None else f":{self.column}"
         return f"{self.file}:{self.line}{column}"
+
+
+def of_service(frames: c.Sequence[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    """Return those of *frames* that are the service's own; where none is, those of the packages that it has installed.
+
+    Where the service called what failed tells more than where a library or the standard library raised.
+    """
+    found = [frame for frame in frames if not _is_foreign(frame.filename)]
+    return [frame for frame in found if _INSTALLED.isdisjoint(pathlib.Path(frame.filename).parts)] or found
+
+
+def _is_foreign(filename: str) -> bool:
+    """Tell whether a file is buvar's or the standard library's, or made up."""
+    path = pathlib.Path(filename)
+    if filename.startswith("<") or pathlib.Path(__file__).parent in path.parents:
+        return True
+    return _INSTALLED.isdisjoint(path.parts) and pathlib.Path(traceback.__file__).parent in path.parents
 
 
 def nearest(word: str, words: c.Iterable[str]) -> str | None:

@@ -110,6 +110,24 @@ def test_a_syntax_error_points_into_its_file(tmp_path, monkeypatch):
     assert errors.explain(caught.value).splitlines()[-1].startswith(f"at {tmp_path}/broken_syntax.py:2:")
 
 
+@pytest.mark.parametrize("folder", ["site-packages", "dist-packages"])
+def test_the_line_of_the_service_is_told_and_not_that_of_a_library(tmp_path, monkeypatch, folder):
+    """A library that refuses what the service gave it is not where to look, unless there is no other place."""
+    installed = tmp_path / folder
+    installed.mkdir()
+    (installed / f"a_library_{folder[:4]}.py").write_text("def add():\n    raise RuntimeError('never executed')\n")
+    name = f"a_shop_{folder[:4]}"
+    (tmp_path / f"{name}.py").write_text(f"from a_library_{folder[:4]} import add\ndef prepare():\n    add()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(installed)
+    shop = importlib.import_module(name)
+    with pytest.raises(RuntimeError) as caught:
+        shop.prepare()
+    assert errors.explain(caught.value).splitlines()[-1] == f"at {tmp_path / name}.py:3 in prepare"
+    library = caught.value.with_traceback(caught.tb.tb_next.tb_next)
+    assert errors.explain(library).splitlines()[-1] == f"at {installed}/a_library_{folder[:4]}.py:2 in add"
+
+
 @pytest.mark.parametrize(("word", "answer"), [("prepar", "; did you mean 'prepare'?"), ("something else", "")])
 def test_the_nearest_word_is_asked_for(word, answer):
     """A word that is nearly one of those that there are is asked for, and nothing else."""
