@@ -104,8 +104,10 @@ def check_all(
         raise ExceptionGroup(f"the check of what is injected found {errors_found}", list(faults.values()))
 
 
-def _what(fault: Exception, node: Node | None, need: Parameter) -> t.Hashable:
-    """Return what is wrong: what an adapter lacks is the same fault for all who need that adapter."""
+def _what(fault: Exception, node: Node | None, need: Parameter, ring: frozenset[Adapter]) -> t.Hashable:
+    """Return what is wrong: what an adapter lacks is the same fault for all who need it, a circle for all around it."""
+    if ring:
+        return ring
     return (node.adapter, need.name, fault.reason) if node and isinstance(fault, errors.ResolveError) else str(fault)
 
 
@@ -150,33 +152,33 @@ def _faults(offer: supply.Supply, root: Root) -> c.Iterator[tuple[t.Hashable, Ex
         return
     for need in needs:  # one by one, so that one fault hides no other
         named = None if need.name is None else function
-        for (asker, lacking), fault in _faults_of_need(offer, need, view, named):
+        for (asker, lacking), fault, ring in _faults_of_need(offer, need, view, named):
             if root.place is not None:
                 fault.add_note(f"required at {root.place}")
-            yield _what(fault, asker or node, lacking), fault
+            yield _what(fault, asker or node, lacking, ring), fault
 
 
 def _faults_of_need(
     offer: supply.Supply, need: Parameter, view: View, function: t.Any
-) -> c.Iterator[tuple[Asker, errors.BuvarError]]:
+) -> c.Iterator[tuple[Asker, errors.BuvarError, frozenset[Adapter]]]:
     try:
         decision = decide.decide(offer, (need,), view)
     except errors.AdapterError as error:
-        yield (None, need), error
+        yield (None, need), error, frozenset()
         return
     if decision is None:
         yield from explain.failures(offer, (need,), function, view)
         return
     for step in decision.steps.values():
         if reason := explain.why_not_kept(offer, step.node):
-            yield step.asker, explain.step_failure(decision, step, reason, function)
+            yield step.asker, explain.step_failure(decision, step, reason, function), frozenset()
     asked: list[tuple[Parameter, Origin, Step | None]] = [(one, origin, None) for one, origin in decision.origins]
     asked += [(one, origin, step) for step in decision.steps.values() for one, origin in step.origins]
     for one, origin, asker in asked:
         inside = view if asker is None else offer.inside(asker.node)
         if isinstance(origin, Node) and (rivals := _rivals(offer, one, origin, inside)):
             found = explain.ambiguity(decision, one, asker, rivals, function)
-            yield (None if asker is None else asker.node, one), found
+            yield (None if asker is None else asker.node, one), found, frozenset()
 
 
 def offer_for(registry: Registry, components: Components, root: Root) -> supply.Supply:

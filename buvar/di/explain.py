@@ -24,6 +24,8 @@ if t.TYPE_CHECKING:
 #: so many levels of "none of these can be built" are told one inside the other
 _LEVELS: t.Final = 4
 _TOLD: t.Final = "it cannot be built, as told above"
+#: who lacks what, the error that tells it, and all adapters of the circle, where it is one
+Failure: t.TypeAlias = "tuple[Asker, errors.ResolveError, frozenset[Adapter]]"
 
 
 def failure(offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any) -> errors.ResolveError:
@@ -33,11 +35,8 @@ def failure(offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any)
 
 def failures(
     offer: supply.Supply, needs: c.Iterable[Parameter], function: t.Any, view: View = CALL
-) -> c.Iterator[tuple[Asker, errors.ResolveError]]:
-    """Yield an error for each of *needs* that cannot be met, and for all else that an adapter on the way lacks.
-
-    With each goes who lacks it.
-    """
+) -> c.Iterator[Failure]:
+    """Yield a failure for each of *needs* that cannot be met, and for all else that an adapter on the way lacks."""
     needs = tuple(needs)
     satisfied = offer.satisfiable(node for need in needs for node in offer.nodes(need, view))
     for need in needs:
@@ -121,20 +120,25 @@ class _Story:
     told: set[Node] = attrs.field(factory=set)
     #: what else adapters lack on the way that is followed
     passed: list[_Passed] = attrs.field(factory=list)
+    #: who is on a circle, by the error that tells it
+    rings: dict[errors.ResolveError, frozenset[Adapter]] = attrs.field(factory=dict)
 
     def tell_all(
         self, need: Parameter, at: View, below: tuple[errors.Step, ...], way: dict[Node, Parameter], depth: int
-    ) -> c.Iterator[tuple[Asker, errors.ResolveError]]:
-        """Yield who lacks what, and the error, for all below *need*; what an adapter lacks is told once."""
+    ) -> c.Iterator[Failure]:
+        """Yield the failures of all below *need*; what an adapter lacks is told once."""
         before, asked = len(self.passed), (None, need)
         error = self.tell(need, at, below, way, depth)
-        yield next(reversed(way.items()), asked), error
+        yield next(reversed(way.items()), asked), error, self._ring(error)
         while len(self.passed) > before:
             passed = self.passed.pop()
             way = {**dict(itertools.islice(passed.way.items(), passed.length)), passed.node: passed.need}
             error = self._tell_passed(passed, way, depth)
             if error.reason != _TOLD:
-                yield next(reversed(way.items())), error
+                yield next(reversed(way.items())), error, self._ring(error)
+
+    def _ring(self, error: errors.ResolveError) -> frozenset[Adapter]:
+        return self.rings.get(error, frozenset())
 
     def can_meet(self, need: Parameter, view: View) -> bool:
         return self.offer.has(need, view) or not self.satisfied.isdisjoint(self.offer.nodes(need, view))
@@ -188,16 +192,20 @@ class _Story:
                     path = tuple(_path([(node, lacking)], None))
                     further = {**way, node: lacking}
                     told = self.tell_all(lacking, self.offer.inside(node), path, further, depth + 1)
-                    yield from (error for _, error in told)
+                    yield from (error for _, error, _ in told)
 
     def _circle(
         self, node: Node, need: Parameter, steps: list[errors.Step], way: dict[Node, Parameter]
     ) -> errors.ResolveError:
-        inside = itertools.dropwhile(lambda one: one[0] != node, way.items())
-        around = reversed([step.name for one, lacking in inside for step in _path([(one, lacking)], None)])
-        names = [typeform.show(need.form.tp), *around]
+        inside = list(itertools.dropwhile(lambda one: one[0] != node, way.items()))
+        around = [step.name for one, lacking in inside for step in _path([(one, lacking)], None)]
+        names = [typeform.show(need.form.tp), *reversed(around)]
+        # the path to it is told before, and may be the circle itself
+        circle = "" if around == [step.name for step in steps] else f", {' <- '.join(names)}"
         advice = "add a component or another adapter for one of them, or give a parameter a default"
-        return self._error(need, steps, f"a circle, {' <- '.join(names)}; {advice}", kind="circle")
+        error = self._error(need, steps, f"a circle{circle}; {advice}", kind="circle")
+        self.rings[error] = frozenset(one.adapter for one, _ in inside)
+        return error
 
     def _error(
         self,

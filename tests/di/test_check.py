@@ -121,6 +121,30 @@ def test_a_circle_hides_nothing(adapters):
     ]
 
 
+def test_a_circle_is_told_once(adapters):
+    """Whatever leads to a circle, and wherever it is entered, it is one fault; another circle is another fault."""
+
+    class Pair:
+        def __init__(self, clock: "Twin") -> None: ...
+
+    class Twin:
+        def __init__(self, pair: Pair, ring: "Ring") -> None: ...
+
+    class Entry:
+        def __init__(self, other: "Other") -> None: ...
+
+    Pair.__init__.__annotations__["clock"] = Twin
+    for each in (Ring, Other, Pair, Twin, Entry):
+        adapters.singleton(each)
+    found = faults(adapters, Entry, Other, Ring, Twin)
+    assert [(error.kind, error.path) for error in found] == [
+        ("circle", ("Other", "Ring(other)", "Other(ring)", "Entry(other)")),
+        ("circle", ("Twin", "Pair(clock)", "Twin(pair)")),
+    ]
+    assert "a circle, Other <- Ring(other) <- Other(ring); " in found[0].reason
+    assert found[1].reason.startswith("a circle; ")
+
+
 def test_all_that_is_lacking_behind_a_wall_is_told():
     """What an exported adapter lacks at home is told for who needs it, all of it."""
 

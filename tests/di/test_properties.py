@@ -185,7 +185,8 @@ def test_a_ring_is_named_whole(size, start):
         run(adapters.nject(types[start % size]))
     except di.ResolveError as error:
         assert all(f"R{number}(after)" in error.path for number in range(size))
-        assert error.reason.startswith(f"a circle, R{start % size} <- ")
+        assert error.reason.startswith("a circle; ")
+        assert error.path[0] == f"R{start % size}"
     else:
         raise AssertionError("a ring cannot be built")
 
