@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import typing as t
 
 import attrs
@@ -13,6 +14,25 @@ if t.TYPE_CHECKING:
     import collections.abc as c
 
     from buvar.staging import exports
+
+
+#: what parameters of a plugin are mostly meant to be, by their names: words of `buvar.plugin`
+_MEANT: t.Final = {
+    "load": "Loader",
+    "loader": "Loader",
+    "teardown": "Teardown",
+    "cancel": "Cancel",
+    "ready": "Ready",
+    "lead": "Lead",
+}
+
+
+def meant_by(prepare: c.Callable[..., t.Any]) -> str:
+    """Return what to write for parameters that have no annotation and are called as what each plugin can have."""
+    parameters = inspect.signature(prepare).parameters.values()
+    bare = [each.name for each in parameters if each.annotation is each.default is inspect.Parameter.empty]
+    meant = [f"{name}: plugin.{_MEANT[name]}" for name in bare if name in _MEANT]
+    return f"write {', '.join(meant)}" if meant else ""
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ import typing as t
 
 from buvar import di, errors
 from buvar.di import resolve
-from buvar.staging import record, tasks
+from buvar.staging import hints, record, tasks
 
 
 class Resume:
@@ -27,7 +27,12 @@ class Resume:
 
 async def collect(plugin: record.PluginRecord) -> record.Generator | None:
     """Prepare *plugin* and collect its tasks; return its generator if that suspended itself with a bare ``yield``."""
-    arguments = await resolve.arguments(di.buvar_adapters.get(), plugin.prepare)
+    try:
+        arguments = await resolve.arguments(di.buvar_adapters.get(), plugin.prepare)
+    except errors.ResolveError as error:
+        if advice := hints.meant_by(plugin.prepare):
+            error.add_note(advice)
+        raise
     result = plugin.prepare(**arguments)
     if not inspect.isasyncgen(result):
         _add_tasks(plugin, tuple(_items(plugin.name, await result)))

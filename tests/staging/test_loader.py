@@ -868,3 +868,20 @@ def test_names_of_plugins(module, function, name):
 
     prepare.__module__, prepare.__qualname__ = module, function
     assert record.plugin_name(prepare) == name
+
+
+# -- what has no annotation
+
+
+def test_a_parameter_without_an_annotation_is_told_what_to_write():
+    """What a parameter of a plugin is meant to be is said by its name; what has an annotation, or no such name, not."""
+
+    async def bare(load, teardown, shop, ready: plugin.Ready, cancel=None): ...
+    async def unknown(shop): ...
+
+    with pytest.raises(errors.ResolveError, match="annotate it") as caught:
+        plugin.stage(bare)
+    assert "write load: plugin.Loader, teardown: plugin.Teardown" in notes(caught.value).splitlines()
+    with pytest.raises(errors.ResolveError, match="annotate it") as caught:
+        plugin.stage(unknown)
+    assert "write " not in notes(caught.value)
