@@ -10,7 +10,7 @@ import attrs
 import click
 
 from buvar import errors, fork
-from buvar.cli import installed, progress, settings, surroundings
+from buvar.cli import installed, named, progress, settings, surroundings
 from buvar.components import Components
 from buvar.config import ConfigSource, unread
 from buvar.diagnostic import Diagnostic
@@ -35,8 +35,9 @@ def rehearse(
     source, found = settings.read(files, assignments)
     found = attrs.evolve(found, plugins=list(plugins)) if plugins else found
     if not (found.plugins or found.installed):
-        raise errors.UsageError("no plugin is named; name one, or set plugins = […] in the table [buvar]")
+        raise named.missing("no plugin is named", source)
     settings.find_modules_here()
+    named.check(found.plugins)
     LogConfig(tty=sys.stderr.isatty(), level=log_level).setup()
     components = Components()
     components.add(source)

@@ -14,7 +14,7 @@ import attrs
 import click
 
 from buvar import errors, fork
-from buvar.cli import installed, settings, surroundings
+from buvar.cli import installed, named, settings, surroundings
 from buvar.components import Components
 from buvar.config import unread
 from buvar.forking import handover
@@ -62,8 +62,9 @@ def run(
 
 def _serve(source: t.Any, found: settings.Settings, traceback: bool, watching: Watching | None) -> None:
     if not (found.plugins or found.installed):
-        raise errors.UsageError("no plugin to run; name one, or set plugins = […] in the table [buvar]")
+        raise named.missing("no plugin to run", source)
     settings.find_modules_here()
+    named.check(found.plugins)
     tty = sys.stderr.isatty() if found.log.tty is None else found.log.tty
     LogConfig(tty=tty, level=found.log.level).setup()
     components = Components()

@@ -58,6 +58,11 @@ def plugins(
     return found, failures[0] if failures else None
 
 
+def names_of(group: str) -> frozenset[str]:
+    """Return the names of all plugins of *group* that are installed; import none of them."""
+    return frozenset(_choose(group, None)[0])
+
+
 def _choose(group: str, only: c.Iterable[str] | None) -> tuple[list[str], Declared]:
     if isinstance(only, str):
         raise errors.UsageError(f"only={only!r} is no list of names; write only=[{only!r}]")

@@ -166,7 +166,7 @@ def test_without_a_plugin_it_is_wrong_use(check):
     """Where no plugin is named there is nothing to look after: exit code 2."""
     done = check()
     assert done.returncode == 2
-    assert done.stderr == "error: no plugin is named; name one, or set plugins = […] in the table [buvar]\n"
+    assert done.stderr == "error: no plugin is named; config.toml is here: buvar check -c config.toml\n"
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ WRONG = {
         "error: json has all; leave --what out, or choose another --format\n",
     ),
     "no folder": (["shop", "-o", "no/x.dot"], "error: cannot write no/x.dot: No such file or directory\n"),
-    "no plugin": ([], "error: no plugin is named; name one, or set plugins = […] in the table [buvar]\n"),
+    "no plugin": ([], "error: no plugin is named; config.toml is here: buvar graph -c config.toml\n"),
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -135,6 +136,19 @@ def test_what_is_no_list_is_wrong_use(run, tmp_path, value):
     assert done.stderr.startswith("error: buvar.installed")
     assert "(c.toml:2)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "check"])
+def test_who_names_an_installed_plugin_is_told_how_to_allow_it(run, verb):
+    """Its name is that of no module; what is told to write does what was meant."""
+    done = run("shop-mail", verb=[verb])
+    assert done.returncode == 2
+    advice = "--set 'buvar.installed=[\"shop-mail\"]'"
+    assert done.stderr == (
+        "error: no module 'shop-mail' is found, but an installed distribution declares a plugin of that name; "
+        f"allow it with {advice}\n"
+    )
+    assert run(*shlex.split(advice), verb=[verb]).returncode == 0
 
 
 def test_no_plugin_at_all_is_wrong_use(run):

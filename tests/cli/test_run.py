@@ -107,6 +107,19 @@ WRONG = {
         ["app", "--set", "buvar.backlog=5000000000"],
         "buvar.backlog: 'backlog' must be < 2147483648",
     ),
+    "a configuration file": (
+        ["c.toml"],
+        "error: 'c.toml' is a configuration file and no plugin; write -c c.toml",
+    ),
+    "files": (
+        ["./app.py:tells", "my/shop/__init__.py", "/"],
+        (
+            "error: './app.py:tells' is a path and no name of a module; write app:tells\n"
+            "'my/shop/__init__.py' is a path and no name of a module; write my.shop\n"
+            "'/' is a path and no name of a module; write package.module"
+        ),
+    ),
+    "a name too long for a file": ([f"{'x' * 300}"], "no module 'xxx"),
     "unknown module": (
         ["apps"],
         "error: 'apps' was not found: no module 'apps' on the import path; did you mean 'app'?",
@@ -137,6 +150,25 @@ def test_wrong_use_is_told_and_exits_with_2(buvar, app, case):
     assert text in text_of(done)
     assert text_of(done).count("rror: ") == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "check", "graph", "config show"])
+def test_the_usual_file_is_proposed(buvar, app, verb):
+    """Where no plugin is named and config.toml is here, the command that reads it is told; not where it is read."""
+    (app / "config.toml").write_text("")
+    done = buvar(app, *verb.split())
+    assert done.returncode == 2
+    assert f"; config.toml is here: buvar {verb} -c config.toml" in text_of(done)
+    done = buvar(app, *verb.split(), "-c", "config.toml")
+    assert done.returncode == 2
+    assert "; name one, or set plugins = […] in the table [buvar]" in text_of(done)
+
+
+def test_what_looks_like_a_file_may_be_a_module(buvar, app):
+    """A module called toml in a package is a plugin."""
+    (app / "shop").mkdir()
+    (app / "shop" / "toml.py").write_text("async def prepare():\n    print('it runs')\n")
+    assert buvar(app, "run", "shop.toml").stdout == "it runs\n"
 
 
 def test_all_that_is_wrong_in_a_file_is_told_at_once(buvar, app):
