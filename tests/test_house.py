@@ -8,6 +8,8 @@ import sys
 import attrs
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FLOORS = {
     "errors": 1,
     "words": 1,

@@ -7,6 +7,8 @@ import textwrap
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 INI = """
 [pytest]
 asyncio_mode = {mode}

@@ -254,6 +254,7 @@ def labels(read):
     return [found["aria-label"] for tag, found in read.elements if found.get("role") == "button" and "data-id" in found]
 
 
+@pytest.mark.slow
 def test_a_browser_draws_the_plugins(browse):
     """Each plugin is a box with its name and state, each load a line with an arrow, and the console is silent."""
     read = browse(SHOWN)
@@ -272,6 +273,7 @@ def test_a_browser_draws_the_plugins(browse):
     assert "4 plugins, loaded in 500 ms, 2 with walls" in read.texts["summary"]
 
 
+@pytest.mark.slow
 def test_a_browser_shows_what_is_chosen(browse):
     """The address chooses a plugin, and its details are shown; what it holds stays text."""
     read = browse(SHOWN, "#plugins/p3")
@@ -280,6 +282,7 @@ def test_a_browser_shows_what_is_chosen(browse):
     assert not any(tag in {"b", "i"} for tag, _ in read.elements)
 
 
+@pytest.mark.slow
 def test_a_browser_draws_the_injection(browse):
     """Of an adapter it is drawn what it takes and who takes it, and what is missing."""
     assert labels(browse(SHOWN, "#injection/a1")) == [
@@ -290,6 +293,7 @@ def test_a_browser_draws_the_injection(browse):
     ]
 
 
+@pytest.mark.slow
 def test_a_browser_draws_load_times(browse):
     """There is a bar for each plugin that was loaded, the slowest first."""
     read = browse(SHOWN, "#times")
@@ -301,6 +305,7 @@ def test_a_browser_draws_load_times(browse):
     assert rows == ["shop", "shop.users", 'shop:"<b>&\u2028']
 
 
+@pytest.mark.slow
 def test_keys_walk_along_the_lines(browse):
     """Arrow keys go from who loads to what is loaded and back; Escape chooses nothing."""
     script = """
@@ -320,6 +325,7 @@ def test_keys_walk_along_the_lines(browse):
 @pytest.mark.parametrize(
     "picture", [EMPTY, Picture(SHOWN.plugins[3:], (Load(None, "p4", "first"),), (), 0.0, EMPTY.injection)]
 )
+@pytest.mark.slow
 @pytest.mark.parametrize("tab", ["plugins", "times", "injection"])
 def test_a_browser_copes_with_little(browse, picture, tab):
     """A service without plugins, or with none that is there, is a page too."""
