@@ -25,6 +25,8 @@ pytest_plugins = ["pytester"]
 
 # how long one example takes says more about what else the machine does
 hypothesis.settings.register_profile("patient", deadline=None)
+# for one more Python, where another one has seen all of them
+hypothesis.settings.register_profile("few", deadline=None, max_examples=25)
 hypothesis.settings.load_profile("patient")
 
 if not importlib.metadata.entry_points(group="pytest11", name="buvar"):
