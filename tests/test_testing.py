@@ -30,6 +30,8 @@ INSTALLED = bool(importlib.metadata.entry_points(group="pytest11", name="buvar")
 OURS = ("-p", "buvar.testing")
 ASYNCIO = ("-p", "pytest_asyncio.plugin")
 
+pytestmark = pytest.mark.slow
+
 MODES = ("auto", "strict")
 
 PLUGIN = """

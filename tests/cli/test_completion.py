@@ -9,6 +9,8 @@ import textwrap
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 EXPLODES = "raise SystemExit('the code of a service was run')"
 
 

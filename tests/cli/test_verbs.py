@@ -10,6 +10,8 @@ import pytest
 
 from buvar.cli import VERBS, main
 
+pytestmark = pytest.mark.slow
+
 TABLE = [verb for verbs in VERBS.values() for verb in verbs]
 NAMES = [verb.name for verb in TABLE]
 
