@@ -8,6 +8,8 @@ import tomllib
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 APP = '''
 import enum, pathlib, typing as t
 import attrs
