@@ -16,6 +16,7 @@ from .words import Place as Place
 from .words import describe as describe
 from .words import did_you_mean as did_you_mean
 from .words import nearest as nearest
+from .words import note as note
 from .words import of_service
 
 if t.TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pkgutil
 import sys
 import typing as t
 
-from .errors import DottedNameError, NameNotFoundError, did_you_mean
+from .errors import DottedNameError, NameNotFoundError, did_you_mean, note
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -50,13 +50,13 @@ def _import(dotted: str, module_name: str) -> t.Any:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or _is_inside(error.name, module_name):
-            error.add_note(f"while importing {dotted!r}")
+            note(error, f"while importing {dotted!r}")
             raise
         if found := _instead(error.name):
             raise NameNotFoundError(dotted, found) from None
         raise NameNotFoundError(dotted, _why_missing(error.name), error.name) from None
     except BaseException as error:
-        error.add_note(f"while importing {dotted!r}")
+        note(error, f"while importing {dotted!r}")
         raise
 
 

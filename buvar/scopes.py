@@ -162,7 +162,7 @@ async def close(
                 else:
                     await finish(generator, adapter, error)
             except BaseException as failure:
-                failure.add_note(f"while finalising {adapter.label} at the end of the scope {name!r}")
+                errors.note(failure, f"while finalising {adapter.label} at the end of the scope {name!r}")
                 failures.append(failure)
         scope[EXITS] = CLOSED
         if failures:
@@ -186,6 +186,6 @@ def _raise(failures: list[BaseException], name: str, error: BaseException | None
     for failure in failures:
         if failure is not stops[0]:
             log.error("closing a scope failed", scope=name, exc_info=failure)
-            stops[0].add_note(f"closing the scope {name!r} failed too: {errors.summary(failure)}")
+            errors.note(stops[0], f"closing the scope {name!r} failed too: {errors.summary(failure)}")
     if stops[0] is not error:
         raise stops[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import pathlib
 import traceback
@@ -44,6 +45,12 @@ def _is_foreign(filename: str) -> bool:
     if filename.startswith("<") or pathlib.Path(__file__).parent in path.parents:
         return True
     return _INSTALLED.isdisjoint(path.parts) and pathlib.Path(traceback.__file__).parent in path.parents
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a note to an error of whatever class; one that allows no attributes goes without."""
+    with contextlib.suppress(Exception):
+        error.add_note(text)
 
 
 def nearest(word: str, words: c.Iterable[str]) -> str | None:

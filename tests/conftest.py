@@ -1,6 +1,7 @@
 """What all tests share: pytest's tester, our plugins where they are not installed but lie beside us, and services."""
 
 import contextlib
+import dataclasses
 import functools
 import importlib.metadata
 import json
@@ -48,6 +49,19 @@ def _control_folder():
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("BUVAR_CONTROL_FOLDER", f"{folder}/c")
         yield
+
+
+@dataclasses.dataclass(frozen=True)
+class RigidError(Exception):
+    """Forbids all attributes, and so notes; a frozen class of attrs would allow them."""
+
+    text: str
+
+
+@pytest.fixture
+def rigid():
+    """The class of an error that no note can be added to."""
+    return RigidError
 
 
 # seconds: far more than anything takes, so that a failure is told and not waited for

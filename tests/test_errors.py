@@ -47,6 +47,15 @@ def test_all_are_shown_here():
     assert found - {type(error) for error in EXAMPLES} <= {errors.BuvarError, errors.UsageError}
 
 
+def test_a_note_is_added_where_the_error_allows_it(rigid):
+    """An error of whatever class is noted; one that allows no attributes stays as it is."""
+    error, stiff = ValueError("x"), rigid("stiff")
+    errors.note(error, "while testing")
+    errors.note(stiff, "while testing")
+    assert error.__notes__ == ["while testing"]
+    assert not hasattr(stiff, "__notes__")
+
+
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 def test_each_writes_a_sentence(error):
     """Each error has a text for people, that is not the repr of its arguments."""

@@ -25,15 +25,15 @@ from cattrs.errors import (
     IterableValidationNote,
 )
 
-from buvar.errors import ConversionError, MissingFieldError
+from buvar.errors import ConversionError, MissingFieldError, note
 
 from . import describe as schema
 from . import scalars
 from .words import COLLECTIONS, MAPPINGS, is_table, no_member, text_of, unfit, withheld
 
 
-def _noted(error: Exception, note: str) -> Exception:
-    error.add_note(note)
+def _noted(error: Exception, text: str) -> Exception:
+    note(error, text)
     return error
 
 

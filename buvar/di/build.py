@@ -5,7 +5,6 @@ What is asked for again is built by generated code instead, see `plan`; both do 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import types
 import typing as t
@@ -145,13 +144,19 @@ class Build:
                 args.append(value)
         if adapter.gate is not None:
             return args[0]
-        with self._noting(step), at_home(self.components, step.node.view):
-            made = adapter.implementation(*args, **kwargs)
-            if adapter.opens:
-                made = await self._open(made, step.node)
-            elif adapter.kind == "coroutine":
-                made = await made
-            return accept_now(made, adapter) if self.sync else await accept(made, adapter)
+        try:
+            with at_home(self.components, step.node.view):
+                made = adapter.implementation(*args, **kwargs)
+                if adapter.opens:
+                    made = await self._open(made, step.node)
+                elif adapter.kind == "coroutine":
+                    made = await made
+                return accept_now(made, adapter) if self.sync else await accept(made, adapter)
+        except errors.UsageError:
+            raise  # it says itself what is wrong, and not with the code
+        except Exception as error:
+            errors.note(error, explain.note(adapter, self.decision.askers(step), self.function))
+            raise
 
     async def _open(self, generator: t.Any, node: Node) -> t.Any:
         """Start a generator; have it finalised by the scope, or else by the stage, that its object belongs to."""
@@ -179,16 +184,6 @@ class Build:
             case Collected(key, view, nodes, container, fakes):
                 made = [self._value(node, built) for node in nodes]
                 return collected(self.views.maps(view), key, container, made, fakes)
-
-    @contextlib.contextmanager
-    def _noting(self, step: Step) -> c.Iterator[None]:
-        try:
-            yield
-        except errors.UsageError:
-            raise  # it says itself what is wrong, and not with the code
-        except Exception as error:
-            error.add_note(explain.note(step.node.adapter, self.decision.askers(step), self.function))
-            raise
 
 
 def collected(

@@ -106,7 +106,7 @@ class _Writer(Looks):
         step = None if trace is None else self.steps_by_line.get(trace.tb_lineno)
         # wrong use says itself what is wrong, and not with the code
         if step is not None and not isinstance(error, errors.UsageError):
-            error.add_note(explain.note(step.node.adapter, self.decision.askers(step), None))
+            errors.note(error, explain.note(step.node.adapter, self.decision.askers(step), None))
 
     # what has to be as it was when it was decided
 

@@ -81,7 +81,7 @@ class Look:
                 stops = [stop for finding in found if (stop := error_of(finding)) is not None]
                 lines = [line for stop in stops for line in str(stop).splitlines() if line not in told]
                 for line in dict.fromkeys(lines):
-                    record.note(error, f"also {line}")
+                    errors.note(error, f"also {line}")
 
     @property
     def _owners(self) -> set[str | None]:
@@ -153,7 +153,7 @@ def _told(error: BaseException, where: str) -> Exception:
         cancelled, error = error, errors.StageError("it was cancelled by what it waited for")
         error.__cause__ = cancelled
     if not isinstance(error, errors.ConfigError):  # which tells a better place
-        record.note(error, where)
+        errors.note(error, where)
     return t.cast("Exception", error)
 
 

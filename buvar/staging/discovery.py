@@ -51,7 +51,7 @@ def plugins(
             try:
                 found[name] = resolve(_reference(entry))
             except Exception as error:
-                error.add_note(f"declared by {distribution} in the entry-point group {group!r}: {name} = {value}")
+                errors.note(error, f"declared by {distribution} in the entry-point group {group!r}: {name} = {value}")
                 failures.append(error)
     if len(failures) > 1:
         return found, ExceptionGroup("installed plugins cannot be loaded", failures)

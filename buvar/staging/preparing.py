@@ -31,7 +31,7 @@ async def collect(plugin: record.PluginRecord) -> record.Generator | None:
         arguments = await resolve.arguments(di.buvar_adapters.get(), plugin.prepare)
     except errors.ResolveError as error:
         if advice := hints.meant_by(plugin.prepare):
-            error.add_note(advice)
+            errors.note(error, advice)
         raise
     result = plugin.prepare(**arguments)
     if not inspect.isasyncgen(result):

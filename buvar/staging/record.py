@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import collections.abc as c
-import contextlib
 import contextvars
 import inspect
 import time
@@ -144,18 +143,12 @@ class PluginRecord:
             cancelled, error = error, errors.StageError(f"plugin {self.name} was cancelled by what it waited for")
             error.__cause__ = cancelled
         if not any(note.startswith(NOTE) for note in getattr(error, "__notes__", ())):
-            note(error, f"{NOTE} {', loaded by '.join(self.chain)}")
+            errors.note(error, f"{NOTE} {', loaded by '.join(self.chain)}")
         self.prepared.set_exception(error)
 
     def stack(self) -> str:
         """Return where the preparation is just now, as the lines of a traceback."""
         return stack_of(self.task.get_coro() if self.task is not None else None, self.generator)
-
-
-def note(error: BaseException, text: str) -> None:
-    """Add a note to an error; one that allows no attributes goes without."""
-    with contextlib.suppress(Exception):
-        error.add_note(text)
 
 
 def stack_of(*awaited: object) -> str:

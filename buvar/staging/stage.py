@@ -182,7 +182,7 @@ class Stage:
         try:
             self.run_teardown()
         except BaseExceptionGroup as group:
-            error.add_note(f"{group.message} too: {'; '.join(map(repr, group.exceptions))}")
+            errors.note(error, f"{group.message} too: {'; '.join(map(repr, group.exceptions))}")
 
     def _complete(self, coroutine: c.Coroutine[t.Any, t.Any, t.Any]) -> t.Any:
         with self.context.home.adapters.current(self.context):

@@ -10,6 +10,8 @@ import typing as t
 import attrs
 import structlog
 
+from buvar import errors
+
 if t.TYPE_CHECKING:
     import collections.abc as c
     import contextlib
@@ -86,7 +88,7 @@ class Teardown:
             error = await self._attempt(entry)
             if error is not None:
                 log.error("teardown failed", task=entry.name, exc_info=error)
-                error.add_note(f"while tearing down {entry.name}")
+                errors.note(error, f"while tearing down {entry.name}")
                 failures.append(error)
         if failures:
             raise BaseExceptionGroup("teardown failed", failures)

@@ -303,6 +303,22 @@ def test_what_a_hook_raises_is_told():
     assert str(caught.value) == "s.x: 2 is not odd"
 
 
+def test_what_a_hook_raises_that_allows_no_notes_is_told(rigid):
+    """The section is told, and all else that is wrong with it."""
+
+    class Stiff:
+        pass
+
+    def refuse(value, _):
+        raise rigid(f"{value} is stiff")
+
+    relaxed_converter.register_structure_hook(Stiff, refuse)
+    cls = attrs.make_class("Holder", {"x": attrs.field(type=Stiff), "y": attrs.field(type=int)})
+    with pytest.raises(ConfigError) as caught:
+        ConfigSource({"s": {"x": 2, "y": "z"}}).load(cls, "s")
+    assert str(caught.value).splitlines() == ["s: RigidError: 2 is stiff", "s.y: expected an integer, got 'z'"]
+
+
 def test_private_names_and_fields_without_init():
     """A private attrs field is configured by its name; what the constructor does not take is unknown."""
 

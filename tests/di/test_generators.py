@@ -237,6 +237,22 @@ async def test_a_failing_end_does_not_keep_the_others_from_theirs(adapters, diar
         assert diary.read() == ["open engine", "users", "session", "close engine"]
 
 
+async def test_an_end_that_fails_and_allows_no_notes_does_not_keep_the_others_from_theirs(adapters, diary, rigid):
+    """It is in the group as it was raised."""
+
+    async def session(engine: Engine) -> c.AsyncIterator[Session]:
+        yield Session(engine)
+        raise rigid("stiff")
+
+    adapters.register(diary.engine, session)
+    for _ in ROUNDS:
+        with pytest.raises(ExceptionGroup, match="the scope 'request' was not closed well") as caught:
+            async with context.scope("request"):
+                await adapters.nject(Session)
+        assert caught.value.exceptions == (rigid("stiff"),)
+        assert diary.read() == ["open engine", "close engine"]
+
+
 @pytest.mark.parametrize("kind", ["generator", "async generator"])
 async def test_failures_come_together_with_the_error_of_the_scope(adapters, diary, kind):
     """The group has the scope's own error first, and the generators that end well still see that one."""

@@ -426,6 +426,19 @@ async def test_each_kind_of_adapter_is_noted_once(adapters, kind, lifetime):
         assert note.endswith("building Engine <- Session(engine)")
 
 
+async def test_an_error_of_an_adapter_that_allows_no_notes_comes_through(adapters, rigid):
+    """It is raised as it is, whether the plan is compiled or not."""
+
+    async def make() -> Engine:
+        raise rigid("stiff")
+
+    adapters.register(make, Session)
+    for _ in ROUNDS:
+        with pytest.raises(rigid) as caught:
+            await adapters.nject(Session)
+        assert caught.value == rigid("stiff")
+
+
 async def test_the_source_goes_with_the_plan(adapters, ask):
     """Generated source is there as long as its plan is, and no longer."""
     cls = own_class("GoesAway")

@@ -351,19 +351,32 @@ def test_a_stage_inside_of_a_task_looks_after_its_own():
     assert calls == ["outer", "inner"]
 
 
-@attrs.define(frozen=True)
-class Rigid(Exception):
-    text: str
-
-
-def test_an_error_that_allows_no_attributes_is_told():
+def test_an_error_of_a_plugin_that_allows_no_notes_is_told(rigid):
     """It gets no note, and is raised as it is."""
 
     async def prepare():
-        raise Rigid("stiff")
+        raise rigid("stiff")
 
-    with pytest.raises(Rigid):
+    with pytest.raises(rigid) as caught:
         plugin.stage(prepare)
+    assert caught.value == rigid("stiff")
+
+
+def test_an_error_of_a_check_that_allows_no_notes_is_told(rigid):
+    """It stands beside what the other checks find."""
+
+    def fails():
+        raise rigid("stiff")
+
+    async def prepare():
+        context.add(plugin.Check("fails", fails))
+        context.add(plugin.Check("finds", lambda: [diagnostic("one")]))
+
+    with pytest.raises(ExceptionGroup, match="found 2 errors") as caught:
+        plugin.stage(prepare)
+    stiff, found = caught.value.exceptions
+    assert stiff == rigid("stiff")
+    assert str(found) == "XX1 one"
 
 
 def test_a_load_that_is_not_awaited_stops_the_start():

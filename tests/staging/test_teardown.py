@@ -95,6 +95,22 @@ async def test_each_is_attempted_and_failures_come_together(logs):
     assert [entry["exc_info"] for entry in logs if entry["event"] == "teardown failed"] == list(caught.value.exceptions)
 
 
+async def test_an_error_that_allows_no_notes_does_not_keep_the_others(rigid):
+    """It is in the group as it was raised."""
+    seen = []
+    teardown = plugin.Teardown()
+
+    def fails():
+        raise rigid("stiff")
+
+    teardown.add(lambda: seen.append("last"))
+    teardown.add(fails)
+    with pytest.raises(ExceptionGroup, match="teardown failed") as caught:
+        await teardown.wait()
+    assert caught.value.exceptions == (rigid("stiff"),)
+    assert seen == ["last"]
+
+
 async def test_system_exit_does_not_keep_the_others():
     """sys.exit in one is passed on in the group, when the others are done."""
     seen = []
