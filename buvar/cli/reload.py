@@ -21,13 +21,7 @@ PERIOD: t.Final = 0.1
 
 @click.command("reload")
 @which.options
-@click.option("--wait/--no-wait", default=True, help="Wait until it is done (the default), or only ask for it.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    metavar="SECONDS",
-    help="Wait no longer than this; by default as long as it takes.",
-)
+@which.waits("it is done")
 def command(service: Service, wait: bool, timeout: float | None) -> None:
     """Have a running service read code and configuration anew.
 

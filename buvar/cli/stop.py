@@ -23,13 +23,7 @@ PERIOD: t.Final = 0.1
 
 @click.command("stop")
 @which.options
-@click.option("--wait/--no-wait", default=True, help="Wait until it has ended (the default), or only ask for it.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    metavar="SECONDS",
-    help="Wait no longer than this; by default as long as it takes.",
-)
+@which.waits("it has ended")
 def command(service: Service, wait: bool, timeout: float | None) -> None:
     """Stop a running service in peace: what is in flight is finished.
 

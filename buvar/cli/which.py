@@ -1,4 +1,4 @@
-"""The options that say which running service a verb is for."""
+"""The options that say which running service a verb is for, and whether to wait for it."""
 
 from __future__ import annotations
 
@@ -26,3 +26,15 @@ def options(function: c.Callable[..., None]) -> c.Callable[..., None]:
         function(services.choose(pid, control, os.environ), **given)
 
     return command
+
+
+def waits(end: str) -> c.Callable[[c.Callable[..., None]], c.Callable[..., None]]:
+    """Let a verb's function take *wait*, whether to wait for the *end*, and *timeout*, seconds at most or None."""
+    wait = click.option("--wait/--no-wait", default=True, help=f"Wait until {end} (the default), or only ask for it.")
+    timeout = click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help="Wait no longer than this; by default as long as it takes.",
+    )
+    return lambda function: wait(timeout(function))
