@@ -7,14 +7,12 @@ import functools
 import os
 import signal
 import sys
-import traceback as tracebacks
 import typing as t
 
 import attrs
-import click
 
 from buvar import errors, fork
-from buvar.cli import installed, named, settings, surroundings
+from buvar.cli import installed, named, settings, surroundings, verbs
 from buvar.components import Components
 from buvar.config import unread
 from buvar.forking import handover
@@ -56,8 +54,8 @@ def run(
         _serve(source, found, traceback, functools.partial(_watching, source.paths, watched) if watched else None)
     except Exception as error:
         fork.tell_supervisor(error)
-        click.echo(_text(error, traceback), err=True)
-        sys.exit(errors.exit_code(error))
+        # not raised: click ends without a word where a pipe breaks, also where it is the service's own
+        sys.exit(verbs.tell(error, traceback=traceback))
 
 
 def _serve(source: t.Any, found: settings.Settings, traceback: bool, watching: Watching | None) -> None:
@@ -121,9 +119,3 @@ def _loop_factory(name: str) -> c.Callable[[], asyncio.AbstractEventLoop] | None
     except ImportError:
         raise errors.UsageError(surroundings.UVLOOP) from None
     return uvloop.new_event_loop
-
-
-def _text(error: Exception, traceback: bool) -> str:
-    if traceback:
-        return "".join(tracebacks.format_exception(error)).rstrip()
-    return f"error: {errors.explain(error)}"

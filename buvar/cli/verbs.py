@@ -77,7 +77,7 @@ class Verbs(click.Group):
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # who reads our output has enough: click ends without a word
-            ctx.exit(_tell(error, traceback=ctx.meta.get(__name__, False)))
+            ctx.exit(tell(error, traceback=ctx.meta.get(__name__, False)))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs by purpose, and the exit codes that they have in common."""
@@ -119,7 +119,7 @@ def _traceback() -> click.Option:
     )
 
 
-def _tell(error: Exception, *, traceback: bool) -> int:
+def tell(error: Exception, *, traceback: bool) -> int:
     """Write what went wrong on stderr, and return the exit code."""
     from buvar import errors
 
@@ -135,9 +135,6 @@ def _tell(error: Exception, *, traceback: bool) -> int:
 
 def _of_the_verb(trace: types.TracebackType | None) -> types.TracebackType | None:
     """Return what comes after click's own part, which tells nobody anything."""
-    start = trace
-    while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__", "").startswith(("click.", __name__)):
-            start = trace.tb_next
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(("click.", __name__)):
         trace = trace.tb_next
-    return start
+    return trace

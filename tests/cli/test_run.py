@@ -32,6 +32,13 @@ async def serve(cancel: plugin.Cancel):
 async def fails():
     raise ValueError("no database")
 
+async def breaks():
+    raise BrokenPipeError(32, "Broken pipe")
+
+async def asks():
+    import click
+    click.get_current_context().fail("no name")
+
 async def crashes():
     async def crash():
         raise ValueError("gone")
@@ -199,6 +206,18 @@ def test_a_failing_prepare_exits_with_1(buvar, app, workers):
     again = buvar(app, "run", "app:fails", "--workers", workers, "--traceback")
     assert again.returncode == 1
     assert "Traceback" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("plugin", "told"),
+    [("breaks", "error: BrokenPipeError: [Errno 32] Broken pipe"), ("asks", "error: UsageError: no name")],
+)
+def test_an_error_that_click_knows_is_told_as_that_of_a_plugin(buvar, app, plugin, told):
+    """A pipe that breaks, or click's own error, is none of the command's where a plugin raises it."""
+    done = buvar(app, "run", f"app:{plugin}")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{told}\nwhile preparing plugin app:{plugin}\n")
+    assert f"in {plugin}" in done.stderr
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
