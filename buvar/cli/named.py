@@ -10,30 +10,35 @@ import typing as t
 import click
 
 from buvar import errors
+from buvar.cli import settings
 from buvar.staging import discovery
 
 if t.TYPE_CHECKING:
-    import collections.abc as c
-
     from buvar.config import ConfigSource
 
 #: the file that `buvar init` writes
 _USUAL: t.Final = "config.toml"
 
 
-def missing(what: str, source: ConfigSource) -> errors.UsageError:
-    """Return the error for a service without plugins, which begins with *what*."""
+def require(found: settings.Settings, source: ConfigSource, what: str) -> None:
+    """Have the modules of the current folder found, for the plugins of a service.
+
+    Raises `errors.UsageError` where there are none, which begins with *what*, and for all that are no modules, but
+    something else that is known.
+    """
+    if not (found.plugins or found.installed):
+        raise _missing(what, source)
+    settings.find_modules_here()
+    if told := [text for plugin in found.plugins if (text := _mistaken(plugin))]:
+        raise errors.UsageError("\n".join(told))
+
+
+def _missing(what: str, source: ConfigSource) -> errors.UsageError:
     if not source.paths and pathlib.Path(_USUAL).is_file():
         context = click.get_current_context(silent=True)
         command = "buvar run" if context is None else context.command_path
         return errors.UsageError(f"{what}; {_USUAL} is here: {command} -c {_USUAL}")
     return errors.UsageError(f"{what}; name one, or set plugins = […] in the table [buvar]")
-
-
-def check(plugins: c.Iterable[str]) -> None:
-    """Raise `errors.UsageError` for all of *plugins* that are no modules, but something else that is known."""
-    if told := [text for plugin in plugins if (text := _mistaken(plugin))]:
-        raise errors.UsageError("\n".join(told))
 
 
 def _mistaken(plugin: str) -> str | None:

@@ -34,10 +34,7 @@ def rehearse(
     """
     source, found = settings.read(files, assignments)
     found = attrs.evolve(found, plugins=list(plugins)) if plugins else found
-    if not (found.plugins or found.installed):
-        raise named.missing("no plugin is named", source)
-    settings.find_modules_here()
-    named.check(found.plugins)
+    named.require(found, source, "no plugin is named")
     LogConfig(tty=sys.stderr.isatty(), level=log_level).setup()
     components = Components()
     components.add(source)

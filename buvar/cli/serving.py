@@ -59,10 +59,7 @@ def run(
 
 
 def _serve(source: t.Any, found: settings.Settings, traceback: bool, watching: Watching | None) -> None:
-    if not (found.plugins or found.installed):
-        raise named.missing("no plugin to run", source)
-    settings.find_modules_here()
-    named.check(found.plugins)
+    named.require(found, source, "no plugin to run")
     tty = sys.stderr.isatty() if found.log.tty is None else found.log.tty
     LogConfig(tty=tty, level=found.log.level).setup()
     components = Components()
