@@ -37,7 +37,6 @@ class Rehearsal(Stage):
         self.plugins.goes_on = True
         #: whether it was told to stop, so that not all was found
         self.interrupted = False
-        self._reaching: dict[int, BaseException] = {}
 
     def rehearse(
         self, *plugins: PluginRef, slow: float = SLOW, look: c.Callable[[], None] | None = None
@@ -63,7 +62,9 @@ class Rehearsal(Stage):
             self.run_teardown()
         except BaseExceptionGroup as group:
             torn = [attrs.evolve(each, code="BV208") for each in codes.diagnose(group)]
-        found = [*self._failures(failed), *self._told(), *torn, *self._circles(), *self._slow(slow)]
+        reaching = self._reaching(failed)
+        failures = (told for each in reaching.values() for told in codes.diagnose(each))
+        found = [*failures, *self._told(reaching), *torn, *self._circles(), *self._slow(slow)]
         once: dict[t.Hashable, Diagnostic] = {}  # two may come upon the same fault
         for each in found:
             once.setdefault((each.code, each.message, each.place, each.plugin), each)
@@ -83,8 +84,8 @@ class Rehearsal(Stage):
         if failed is not None:
             raise failed
 
-    def _failures(self, failed: list[Exception | SystemExit]) -> c.Iterator[Diagnostic]:
-        """Tell why plugins failed, but not what a plugin that loads them has dealt with."""
+    def _reaching(self, failed: list[Exception | SystemExit]) -> dict[int, BaseException]:
+        """Return why plugins failed, by the id of the error, but not what a plugin that loads them has dealt with."""
         failures = self.plugins.failures
         reaching: dict[int, BaseException] = {id(each): each for each in failed}
         reaching |= {id(error): error for plugin in self.plugins if (error := _unseen(plugin)) is not None}
@@ -92,13 +93,12 @@ class Rehearsal(Stage):
             for loader, error in failures:
                 if loader is None or id(loader.failure) in reaching:
                     reaching[id(error)] = error
-        self._reaching = reaching
-        for each in reaching.values():
-            yield from codes.diagnose(each)
+        return reaching
 
-    def _told(self) -> c.Iterator[Diagnostic]:
+    def _told(self, reaching: c.Container[int]) -> c.Iterator[Diagnostic]:
+        """Tell what the look found, apart what may be there only since plugins failed, whose errors are *reaching*."""
         found = [each for finding in self.look.found for each in codes.of_finding(finding)]
-        failed = [plugin.name for plugin in self.plugins if id(plugin.failure) in self._reaching]
+        failed = [plugin.name for plugin in self.plugins if id(plugin.failure) in reaching]
         if not failed:
             yield from found
             return
