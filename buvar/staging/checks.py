@@ -52,16 +52,19 @@ class Look:
         walled = [(each.components, each.walls) for each in self.plugins if each.walls is not None]
         # behind walls only their own roots: those of all are looked after from outside
         views = [(self.stage, di.roots(self.stage)), *((view, di.roots(walls.inside)) for view, walls in walled)]
+        # what plugins of a former stage have registered is still there, and so is what a stage around this one has;
+        # what they need is not, or is no affair of this one
+        owners = {None, *(plugin.name for plugin in self.plugins)}
         self.found += declarations.clashes(self.plugins)
         try:
-            di.check_all(((view.home.adapters, view, roots) for view, roots in views), self._owners)
+            di.check_all(((view.home.adapters, view, roots) for view, roots in views), owners)
         except ExceptionGroup as group:
             self.found += group.exceptions
         self.found += (_of(each.owner, each.item) for each in self._declared(Diagnostic))
         self.found += _never_awaited(self.plugins)
         self.found += _never_collected(self.plugins)
         if checks := self._declared(Check):
-            needs = diagnostic.Needs(frozenset(self._needed(views)))
+            needs = diagnostic.Needs(frozenset(_needed(views, owners)))
             for each in sorted(checks, key=lambda each: each.item.last):
                 await self._check(each, needs, self.found)
         return self.found
@@ -83,18 +86,8 @@ class Look:
                 for line in dict.fromkeys(lines):
                     errors.note(error, f"also {line}")
 
-    @property
-    def _owners(self) -> set[str | None]:
-        # what plugins of a former stage have registered is still there, and so is what a stage around this one has;
-        # what they need is not, or is no affair of this one
-        return {None, *(plugin.name for plugin in self.plugins)}
-
     def _declared(self, kind: type[declarations.D]) -> tuple[Declared[declarations.D], ...]:
         return declarations.collected(kind, self.plugins)
-
-    def _needed(self, views: c.Iterable[tuple[View, list[di.Root]]]) -> c.Iterator[t.Any]:
-        for view, roots in views:
-            yield from (need for need in di.needed(view.home.adapters, roots, self._owners) if need not in view)
 
     async def _check(self, declared: Declared[Check], needs: diagnostic.Needs, found: list[Finding]) -> None:
         """Run a check in the context of its plugin; what it raises is an error like those that it tells."""
@@ -139,6 +132,11 @@ def _never_collected(plugins: Plugins) -> c.Iterator[Diagnostic]:
             advice = f"write await load({collector!r})"
             told.setdefault(collector, Diagnostic("BV212", message, "warning", each.place, advice, each.added_by))
     yield from told.values()
+
+
+def _needed(views: c.Iterable[tuple[View, list[di.Root]]], owners: c.Container[str | None]) -> c.Iterator[t.Any]:
+    for view, roots in views:
+        yield from (need for need in di.needed(view.home.adapters, roots, owners) if need not in view)
 
 
 def _of(owner: str | None, told: Diagnostic) -> Diagnostic:
