@@ -11,7 +11,7 @@ from buvar.components import missing
 from buvar.errors import ConfigError, ConfigProblem, Place
 
 from . import describe, masks, tree
-from .section import Config
+from .section import classes_by_section
 from .source import ConfigSource, Loading
 
 if t.TYPE_CHECKING:
@@ -111,8 +111,7 @@ def _origin(loading: Loading, path: Path, value: t.Any) -> Place | str | None:
 def claim_all(source: ConfigSource) -> list[ConfigProblem]:
     """Have all known classes claim their section, also those that nobody has asked for yet; return what fails."""
     problems: list[ConfigProblem] = []
-    classes: dict[str | None, t.Any] = {**Config.__buvar_config_sections__}
-    for name, cls in classes.items():
+    for name, cls in classes_by_section().items():
         if describe.has(cls):
             try:
                 source.claims.claim(cls, (name,) if name else (), source.env_prefix)

@@ -61,6 +61,15 @@ class Config:
 
         Raises `ConfigError` with all that is wrong.
         """
-        section = cls.__buvar_config_section__
-        name = None if isinstance(section, SkipSection) else section
-        return (ConfigSource() if source is None else source).load(cls, name)
+        return (ConfigSource() if source is None else source).load(cls, name_of(cls))
+
+
+def classes_by_section() -> dict[str | None, t.Any]:
+    """Return all known classes by their sections; None is the root."""
+    return {**Config.__buvar_config_sections__}
+
+
+def name_of(cls: type[Config]) -> str | None:
+    """Return the section of a class, None for the root."""
+    section = cls.__buvar_config_section__
+    return None if isinstance(section, SkipSection) else section

@@ -14,7 +14,7 @@ from buvar.diagnostic import Diagnostic
 from buvar.errors import ConfigError, ConfigProblem, did_you_mean
 
 from . import describe, toml
-from .section import Config, SkipSection
+from .section import Config, classes_by_section, name_of
 from .source import ConfigSource, is_section
 
 #: the section that `buvar run` itself reads
@@ -41,27 +41,18 @@ def _load(source: ConfigSource, types: c.Iterable[t.Any]) -> c.Iterator[ConfigPr
     injected = {each for each in types if isinstance(each, type) and issubclass(each, Config) and describe.has(each)}
     for cls in sorted(injected | {*_configured(source)}, key=lambda each: (each.__module__, each.__qualname__)):
         try:
-            source.load(cls, _section(cls))
+            source.load(cls, name_of(cls))
         except ConfigError as error:
             yield from error.problems
 
 
 def _configured(source: ConfigSource) -> c.Iterator[t.Any]:
     """Yield the classes whose section is configured, though nobody may have asked for it yet."""
-    for section, cls in _classes().items():
+    for section, cls in classes_by_section().items():
         if section is None or not describe.has(cls):
             continue
         if section in source or not _variables(source, section, cls).isdisjoint(os.environ):
             yield cls
-
-
-def _section(cls: type[Config]) -> str | None:
-    section = cls.__buvar_config_section__
-    return None if isinstance(section, SkipSection) else section
-
-
-def _classes() -> dict[str | None, t.Any]:
-    return {**Config.__buvar_config_sections__}
 
 
 def _variables(source: ConfigSource, section: str | None, cls: type) -> set[str]:
@@ -76,7 +67,7 @@ def _variables(source: ConfigSource, section: str | None, cls: type) -> set[str]
 def _known(source: ConfigSource) -> set[str]:
     """Return the keys of the whole configuration that somebody reads, or may read later: a class was made for them."""
     known = {key for claim in source.claims for key in claim.keys} | {OURS}
-    for section, cls in _classes().items():
+    for section, cls in classes_by_section().items():
         if section is not None:
             known.add(section)
         elif describe.has(cls):
@@ -123,7 +114,9 @@ class _Names:
     def of(cls, source: ConfigSource) -> t.Self:
         names = cls()
         read = {(claim.section, claim.cls): None for claim in source.claims}
-        read |= {((name,) if name else (), each): None for name, each in _classes().items() if describe.has(each)}
+        read |= {
+            ((name,) if name else (), each): None for name, each in classes_by_section().items() if describe.has(each)
+        }
         for section, each in read:
             with contextlib.suppress(ConfigError):  # which tells who loads it
                 names._add(each, (*source.env_prefix, *section))
