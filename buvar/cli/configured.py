@@ -44,10 +44,10 @@ def show(service: Rehearsed, names: tuple[str, ...], *, as_json: bool) -> bool:
         click.echo(_json({"settings": [_setting(each) for each in shown]}))
     elif shown:
         click.echo("\n\n".join(_tables(shown)))
-    problems = [each for each in service.diagnostics if each.severity != "info"]
-    findings.write([each for each in problems if each.code.startswith(_CODES)], err=True)
+    problems = [each for each in service.diagnostics if each.severity != "info" and _is_of_configuration(each)]
+    findings.write(problems, err=True)
     _tell_of_failed(service)
-    return findings.is_bad(each for each in problems if each.code.startswith(_CODES))
+    return findings.is_bad(problems)
 
 
 def env(service: Rehearsed, *, as_json: bool) -> None:
@@ -79,7 +79,7 @@ def check(wanted: Wanted, *, as_json: bool, strict: bool) -> bool:
     except errors.ConfigError as error:
         found = list(codes.diagnose(error))
     else:
-        found = [each for each in service.diagnostics if each.code.startswith(_CODES)]
+        found = [each for each in service.diagnostics if _is_of_configuration(each)]
     failed = [] if service is None else _failed(service)
     facts = f"not all was looked at: {len(failed)} more findings keep plugins from being prepared"
     findings.tell(found, *([facts] if failed else []), as_json=as_json)
@@ -115,9 +115,12 @@ def _tell_of_failed(service: Rehearsed) -> None:
 
 
 def _failed(service: Rehearsed) -> list[Diagnostic]:
-    return [
-        d for d in service.diagnostics if d.severity == "error" and d.code.startswith("BV2") and d.code not in _CODES
-    ]
+    errors_of_plugins = (d for d in service.diagnostics if d.severity == "error" and d.code.startswith("BV2"))
+    return [each for each in errors_of_plugins if not _is_of_configuration(each)]
+
+
+def _is_of_configuration(found: Diagnostic) -> bool:
+    return found.code.startswith(_CODES)
 
 
 def _claims(service: Rehearsed) -> list[Claim]:
