@@ -81,7 +81,8 @@ def check(wanted: Wanted, *, as_json: bool, strict: bool) -> bool:
     else:
         found = [each for each in service.diagnostics if _is_of_configuration(each)]
     failed = [] if service is None else _failed(service)
-    facts = f"not all was looked at: {len(failed)} more findings keep plugins from being prepared"
+    keep = "1 more finding keeps" if len(failed) == 1 else f"{len(failed)} more findings keep"
+    facts = f"not all was looked at: {keep} plugins from being prepared"
     findings.tell(found, *([facts] if failed else []), as_json=as_json)
     if service is not None:
         _tell_of_failed(service)

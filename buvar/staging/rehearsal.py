@@ -106,7 +106,8 @@ class Rehearsal(Stage):
         after = [each for each in found if each.code in _AFTER and "did you mean" not in each.message]
         yield from (each for each in found if each not in after)
         if after:
-            message = f"{len(after)} more findings, perhaps only since these plugins failed: {', '.join(failed)}"
+            number = "1 more finding" if len(after) == 1 else f"{len(after)} more findings"
+            message = f"{number}, perhaps only since these plugins failed: {', '.join(failed)}"
             yield Diagnostic("BV306", message, "info", notes=tuple(each.message for each in after))
 
     def _circles(self) -> c.Iterator[Diagnostic]:

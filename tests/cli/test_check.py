@@ -288,5 +288,7 @@ def test_config_check_is_not_fine_where_plugins_fail(forks, shop):
     command = "from buvar.cli import main; main(prog_name='buvar')"
     done = forks.run(command, "config", "check", "shop:broken", cwd=shop, env={**os.environ}, strict=True)
     assert done.returncode == 1
-    assert done.stdout == "fine; not all was looked at: 1 more findings keep plugins from being prepared\n"
+    assert done.stdout == "fine; not all was looked at: 1 more finding keeps plugins from being prepared\n"
     assert "BV203  ValueError: no database" in done.stderr
+    more = forks.run(command, "config", "check", "shop:broken", "nowhere", cwd=shop, env={**os.environ}, strict=True)
+    assert more.stdout == "fine; not all was looked at: 2 more findings keep plugins from being prepared\n"

@@ -173,8 +173,22 @@ def test_what_may_only_be_missing_since_plugins_fail_is_told_apart():
     error, more = rehearse(broken, needs)
     assert (error.code, more.code) == ("BV203", "BV306")
     assert more.severity == "info"
-    assert "1 more findings, perhaps only since these plugins failed" in more.message
+    assert more.message.startswith("1 more finding, perhaps only since these plugins failed: ")
     assert any("Nowhere" in note for note in more.notes)
+
+
+def test_how_many_may_only_be_missing_since_plugins_fail_is_told():
+    """Several of them are counted as several."""
+
+    async def broken():
+        raise ValueError("no database")
+
+    async def needs():
+        di.require(Nowhere)
+        di.require(Here)
+
+    _, more = rehearse(broken, needs)
+    assert more.message.startswith("2 more findings, perhaps only since these plugins failed: ")
 
 
 def test_a_walled_plugin_that_exports_nothing_is_told():
