@@ -1,7 +1,7 @@
 """``buvar check``: what it says, as what, and with which code it exits."""
 
+import functools
 import json
-import os
 import signal
 import sys
 
@@ -58,14 +58,9 @@ def shop(tmp_path):
 
 
 @pytest.fixture
-def check(forks, shop):
+def check(buvar, shop):
     """Run the verb in the folder of the service."""
-
-    def check(*arguments, **env):
-        command = "from buvar.cli import main; main(prog_name='buvar')"
-        return forks.run(command, "check", *arguments, cwd=shop, env={**os.environ, **env}, strict=True)
-
-    return check
+    return functools.partial(buvar, shop, "check")
 
 
 def lines(done):
@@ -199,16 +194,14 @@ def test_every_code_has_a_cause_and_a_remedy(check):
     assert "--explain all" in check("--help").stdout
 
 
-def test_the_same_findings_stop_a_start(forks, shop):
+def test_the_same_findings_stop_a_start(buvar, shop):
     """What the check calls an error, `buvar run` refuses to start with; a warning is logged."""
-    command = "from buvar.cli import main; main(prog_name='buvar')"
-    env = {**os.environ, "APP_SHOP_NAEM": "x"}
-    wrong = forks.run(command, "run", "shop:needs", "--set", "shop.port=http", cwd=shop, env=env, strict=True)
+    wrong = buvar(shop, "run", "shop:needs", "--set", "shop.port=http", APP_SHOP_NAEM="x")
     assert wrong.returncode == 1
     assert "the check before the run found 2 errors" in wrong.stderr
     assert "shop.port: expected an integer, got 'http' (--set shop.port)" in wrong.stderr
     assert "Database <- Users(database)" in wrong.stderr
-    fine = forks.run(command, "run", "shop", "-c", "config.toml", cwd=shop, env=env, strict=True)
+    fine = buvar(shop, "run", "shop", "-c", "config.toml", APP_SHOP_NAEM="x")
     assert fine.returncode == 0
     (warning,) = (each for each in map(json.loads, fine.stderr.splitlines()) if each["level"] == "warning")
     assert warning["code"] == "BV107"
@@ -283,12 +276,11 @@ def test_an_http_server_without_an_address_is_told(check, shop):
     assert check("web", "--set", "buvar.sockets=['tcp://127.0.0.1:0']").returncode == 0
 
 
-def test_config_check_is_not_fine_where_plugins_fail(forks, shop):
+def test_config_check_is_not_fine_where_plugins_fail(buvar, shop):
     """What could not be looked at is said, and it exits with 1."""
-    command = "from buvar.cli import main; main(prog_name='buvar')"
-    done = forks.run(command, "config", "check", "shop:broken", cwd=shop, env={**os.environ}, strict=True)
+    done = buvar(shop, "config", "check", "shop:broken")
     assert done.returncode == 1
     assert done.stdout == "fine; not all was looked at: 1 more finding keeps plugins from being prepared\n"
     assert "BV203  ValueError: no database" in done.stderr
-    more = forks.run(command, "config", "check", "shop:broken", "nowhere", cwd=shop, env={**os.environ}, strict=True)
+    more = buvar(shop, "config", "check", "shop:broken", "nowhere")
     assert more.stdout == "fine; not all was looked at: 2 more findings keep plugins from being prepared\n"

@@ -1,7 +1,7 @@
 """``buvar graph``: what it draws of a service, in which form, and with which code it exits."""
 
+import functools
 import json
-import os
 import pathlib
 import re
 
@@ -71,14 +71,9 @@ def shop(tmp_path):
 
 
 @pytest.fixture
-def draw(forks, shop):
+def draw(buvar, shop):
     """Run the verb in the folder of the service."""
-
-    def draw(*arguments, **env):
-        command = "from buvar.cli import main; main(prog_name='buvar')"
-        return forks.run(command, "graph", *arguments, cwd=shop, env={**os.environ, **env}, strict=True)
-
-    return draw
+    return functools.partial(buvar, shop, "graph")
 
 
 def test_the_text_is_a_tree_and_what_plugins_give(draw):

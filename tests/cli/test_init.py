@@ -2,6 +2,7 @@
 
 import configparser
 import fnmatch
+import functools
 import http.client
 import importlib.metadata
 import importlib.resources
@@ -38,16 +39,15 @@ MADE = {
 
 
 @pytest.fixture
-def buvar(forks, tmp_path):
-    """Run ``buvar init`` in an empty folder, or the one that is named."""
-    code = "from buvar.cli import main; main(prog_name='buvar')"
-    return lambda *arguments, cwd=tmp_path: forks.run(code, "init", *arguments, cwd=cwd, strict=True)
+def create(buvar, tmp_path):
+    """Run ``buvar init`` in an empty folder."""
+    return functools.partial(buvar, tmp_path, "init")
 
 
 @pytest.fixture
-def made(buvar, tmp_path):
+def made(create, tmp_path):
     """The folder of a new service."""
-    done = buvar("my-shop")
+    done = create("my-shop")
     assert (done.returncode, done.stderr) == (0, "")
     return tmp_path / "my-shop"
 
@@ -75,15 +75,15 @@ def test_a_service_is_written(made):
     assert "my_shop" in text
 
 
-def test_the_next_steps_are_told(buvar):
+def test_the_next_steps_are_told(create):
     """They begin in the folder that was made, run the service, and test it."""
-    told = buvar("my-shop").stdout
+    told = create("my-shop").stdout
     steps = [line.split("  ")[1] for line in told.splitlines() if line.startswith("  ")]
     assert told.startswith("wrote 10 files into my-shop\n")
     assert steps[0] == "cd my-shop"
     assert steps[1] == "buvar run -c config.toml"
     assert steps[-1] == "make test"
-    assert "cd " not in buvar("other", "--here").stdout
+    assert "cd " not in create("other", "--here").stdout
 
 
 def test_the_server_that_is_missing_is_installed_by_make(forks, tmp_path):
@@ -94,10 +94,10 @@ def test_the_server_that_is_missing_is_installed_by_make(forks, tmp_path):
     assert "buvar run" not in done.stdout
 
 
-def test_the_current_folder_is_written_into(buvar, tmp_path):
+def test_the_current_folder_is_written_into(create, tmp_path):
     """With ``--here`` no folder is made, and what else is in the current one stays as it is."""
     (tmp_path / "notes.txt").write_text("mine")
-    assert buvar("my-shop", "--here").returncode == 0
+    assert create("my-shop", "--here").returncode == 0
     assert set(files(tmp_path)) == {*MADE, "notes.txt"}
 
 
@@ -137,10 +137,9 @@ def test_the_check_finds_nothing(made):
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)  # a type checker with an empty cache has much to read
-def test_its_fields_are_explained(made, forks):
+def test_its_fields_are_explained(made, buvar):
     """What the service can be configured to is told with what it is for."""
-    code = "from buvar.cli import main; main(prog_name='buvar')"
-    done = forks.run(code, "config", "env", "-c", "config.toml", cwd=made, strict=True)
+    done = buvar(made, "config", "env", "-c", "config.toml")
     _, _, ours = done.stdout.partition("# [my_shop]\n")
     assert ours.splitlines()[:4] == [
         'APP_MY_SHOP_GREETING  str = "Hello"',
@@ -160,9 +159,9 @@ RUFF = shutil.which("ruff", path=os.path.dirname(sys.executable))
 
 @pytest.mark.skipif(RUFF is None, reason="ruff is not installed beside this Python")
 @pytest.mark.parametrize("name", ["my-shop", "a", "a-service-with-a-long-name"])
-def test_it_is_formatted_and_linted(buvar, tmp_path, name):
+def test_it_is_formatted_and_linted(create, tmp_path, name):
     """ruff as it comes has nothing to say, whatever the length of the name."""
-    assert buvar(name).returncode == 0
+    assert create(name).returncode == 0
     run([RUFF, "check", "--isolated", "--no-cache", "."], tmp_path / name)
     run(
         [RUFF, "format", "--isolated", "--no-cache", "--check", "."],
@@ -209,10 +208,10 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_name_that_makes_no_service_is_refused(buvar, tmp_path, case):
+def test_a_name_that_makes_no_service_is_refused(create, tmp_path, case):
     """It is told why, with a name that would do; nothing is written, and the exit code is 2."""
     arguments, text = WRONG[case]
-    done = buvar(*arguments)
+    done = create(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert text in done.stderr
     assert "Traceback" not in done.stderr
@@ -234,14 +233,14 @@ def test_a_name_is_refused_or_can_be_imported(name):
         assert package not in sys.stdlib_module_names
 
 
-def test_what_is_there_is_not_overwritten(buvar, tmp_path):
+def test_what_is_there_is_not_overwritten(create, tmp_path):
     """A folder, a file or a dangling link of that name is named, and stays as it was."""
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "README.md").write_text("mine")
     (tmp_path / "other").write_text("mine")
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("shop", "other", "link"):
-        done = buvar(name)
+        done = create(name)
         assert done.returncode == 2
         assert done.stderr == (
             f"error: this is in the way, and nothing was written; move it, or choose another name:\n  {name}\n"
@@ -249,25 +248,25 @@ def test_what_is_there_is_not_overwritten(buvar, tmp_path):
     assert files(tmp_path) == {"shop/README.md": b"mine", "other": b"mine"}
 
 
-def test_an_empty_folder_is_not_in_the_way(buvar, tmp_path):
+def test_an_empty_folder_is_not_in_the_way(create, tmp_path):
     """A folder that was made for the service is taken; one with anything in it, or a link to nothing, is not."""
     (tmp_path / "my-shop").mkdir()
-    done = buvar("my-shop")
+    done = create("my-shop")
     assert (done.returncode, done.stderr) == (0, "")
     assert files(tmp_path / "my-shop").keys() == MADE
     (tmp_path / "shop").mkdir()
-    assert buvar("shop").returncode == 0
+    assert create("shop").returncode == 0
     (tmp_path / "other" / "nothing").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    assert [buvar(name).returncode for name in ("other", "link")] == [2, 2]
+    assert [create(name).returncode for name in ("other", "link")] == [2, 2]
 
 
-def test_all_that_is_in_the_way_is_told(buvar, tmp_path):
+def test_all_that_is_in_the_way_is_told(create, tmp_path):
     """In the current folder each file that would be overwritten is listed, and a module that would be hidden."""
     for name in ("Makefile", "shop.py", "tests/test_web.py", "tests/test_mine.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("mine")
-    done = buvar("shop", "--here")
+    done = create("shop", "--here")
     assert done.returncode == 2
     assert done.stderr.splitlines()[1:] == ["  shop.py", "  Makefile", "  tests/test_web.py"]
     assert set(files(tmp_path).values()) == {b"mine"}

@@ -19,12 +19,6 @@ HEAVY = ("attr", "cattrs", "structlog", "asyncio", "importlib.metadata", "rich",
 
 
 @pytest.fixture
-def buvar(forks, tmp_path):
-    """Run the command in an empty folder."""
-    return lambda *arguments: forks.run("from buvar.cli import main; main(prog_name='buvar')", *arguments, cwd=tmp_path)
-
-
-@pytest.fixture
 def oops(forks, tmp_path):
     """Run a verb whose function has this body, in a file of its own."""
     (tmp_path / "verb.py").write_text("")
@@ -54,9 +48,9 @@ def test_the_table_says_what_the_verb_says_of_itself(verb):
     assert len(verb.help) <= 66
 
 
-def test_help_lists_the_verbs_by_purpose(buvar):
+def test_help_lists_the_verbs_by_purpose(buvar, tmp_path):
     """Each verb stands in the order of the table, below its purpose; the exit codes and the first steps are told."""
-    done = buvar("--help")
+    done = buvar(tmp_path, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     words = [f"\n{title}:\n" for title in VERBS]
     assert sorted(words, key=done.stdout.index) == words
@@ -65,7 +59,7 @@ def test_help_lists_the_verbs_by_purpose(buvar):
     ] == NAMES
     for line in ("buvar init", "VERB --help", "wrong use or configuration"):
         assert line in done.stdout
-    assert buvar("-h").stdout == done.stdout
+    assert buvar(tmp_path, "-h").stdout == done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in NAMES)], ids=" ".join)
@@ -89,14 +83,14 @@ finally:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_verb_tells_how_it_is_used(buvar, name):
+def test_each_verb_tells_how_it_is_used(buvar, tmp_path, name):
     """The help of a verb has an example, and that of what it does the option that shows a traceback."""
-    told = buvar(name, "--help").stdout
+    told = buvar(tmp_path, name, "--help").stdout
     assert f"Usage: buvar {name} " in told
     assert f"\n    buvar {name}" in told or f"$(buvar {name}" in told
     verb = importlib.import_module(f"buvar.cli.{name}").command
     inner = [[name, each] for each in verb.commands] if isinstance(verb, click.Group) else [[name]]
-    assert [each for each in inner if "--traceback" not in buvar(*each, "--help").stdout] == []
+    assert [each for each in inner if "--traceback" not in buvar(tmp_path, *each, "--help").stdout] == []
     assert max(map(len, told.splitlines())) <= 80
 
 
@@ -109,9 +103,9 @@ def test_each_verb_tells_how_it_is_used(buvar, name):
         (["--verison"], "'--verison'"),
     ],
 )
-def test_a_misspelt_word_gets_the_nearest(buvar, arguments, text):
+def test_a_misspelt_word_gets_the_nearest(buvar, tmp_path, arguments, text):
     """What there is not is told with what was probably meant; the exit code is 2."""
-    done = buvar(*arguments)
+    done = buvar(tmp_path, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert text in done.stderr
     if "'--wokers'" in text:
@@ -136,9 +130,9 @@ def test_an_error_has_a_traceback_if_one_is_asked_for(oops):
     assert os.path.dirname(click.__file__) not in done.stderr
 
 
-def test_wrong_use_in_a_verb_exits_with_2(buvar):
+def test_wrong_use_in_a_verb_exits_with_2(buvar, tmp_path):
     """An error of ours that means wrong use, here that nothing runs that could be stopped, has its own exit code."""
-    done = buvar("stop")
+    done = buvar(tmp_path, "stop")
     assert done.returncode == 2
     assert done.stderr.startswith("error: no service of yours is running")
     assert len(done.stderr.splitlines()) == 1
@@ -164,9 +158,9 @@ def test_a_broken_pipe_ends_a_verb_quietly(arguments):
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_the_version_is_told(buvar):
+def test_the_version_is_told(buvar, tmp_path):
     """It is that of the package, installed or not."""
     import buvar as face
 
-    assert buvar("--version").stdout == f"buvar {face.__version__}\n"
+    assert buvar(tmp_path, "--version").stdout == f"buvar {face.__version__}\n"
     assert main.list_commands(None) == NAMES
