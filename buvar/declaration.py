@@ -18,9 +18,6 @@ import attrs
 
 from .errors import DeclarationError, Place, describe
 
-if t.TYPE_CHECKING:
-    import collections.abc as c
-
 
 def _check_name(instance: Declaration, _: object, name: t.Any) -> None:
     if not (isinstance(name, str) and name):
@@ -43,8 +40,11 @@ class Declaration:
     name: str = attrs.field(validator=_check_name)
 
     @property
-    def needs(self) -> tuple[c.Callable[..., t.Any], ...]:
-        """The functions whose parameters will be injected: the check before the run looks after what they need."""
+    def needs(self) -> tuple[t.Any, ...]:
+        """The functions whose parameters will be injected: the check before the run looks after what they need.
+
+        A `di.Injected` stands for those parameters of a function that are.
+        """
         return ()
 
 

@@ -88,7 +88,9 @@ class Diagnostic(Declaration):
         return "\n".join([f"{self.code} {self.message}{advice}{where}", *self.notes])
 
 
-Found: t.TypeAlias = c.Iterable[Diagnostic] | c.Awaitable[c.Iterable[Diagnostic]] | c.AsyncIterable[Diagnostic] | None
+Found: t.TypeAlias = (
+    c.Iterable[Diagnostic] | c.Awaitable[c.Iterable[Diagnostic] | None] | c.AsyncIterable[Diagnostic] | None
+)
 
 
 @attrs.frozen

@@ -19,7 +19,8 @@ EXPORTS = {
         StackingTaskFactory add buvar_context child current_context find get pop push run scope set_task_factory
     """,
     "buvar.di": """
-        Adapter AdapterError Adapters All Graph Name ResolveError Root bind buvar_adapters check check_all graph
+        Adapter AdapterError Adapters All Graph Injected Name Parameter ResolveError Root bind buvar_adapters check
+        check_all graph
         graph_all needed nject nject_now override register require resolve roots scoped singleton transient
     """,
     "buvar.config": """

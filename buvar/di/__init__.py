@@ -26,7 +26,9 @@ from .current import transient as transient
 from .graph import Graph as Graph
 from .graph import graph as graph
 from .graph import graph_all as graph_all
+from .injected import Injected as Injected
 from .markers import All as All
 from .markers import Name as Name
 from .registry import Adapters as Adapters
 from .registry import buvar_adapters as buvar_adapters
+from .signature import Parameter as Parameter

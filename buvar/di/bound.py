@@ -9,6 +9,7 @@ from buvar.components import Mark
 if t.TYPE_CHECKING:
     import collections.abc as c
 
+    from .injected import Injected
     from .plan import AsyncPlan
 
 #: stands first in the key of a request with dependencies given by keyword, before the target and their names
@@ -51,3 +52,17 @@ def bind(
     }
     exec(text, known)  # noqa: S102 - the parameters have the names that are asked for
     return t.cast("Bound[t.Any]", known["bound"])
+
+
+def bind_injected(
+    ask: c.Callable[..., c.Coroutine[t.Any, t.Any, t.Any]], plans: dict[t.Hashable, AsyncPlan], injected: Injected
+) -> c.Callable[[], c.Coroutine[t.Any, t.Any, t.Any]]:
+    """Return a function that gives the objects for *injected*, in order; the very object where there is one only."""
+    request = Mark(f"injected into {injected}")
+    get = plans.get
+
+    def bound() -> c.Coroutine[t.Any, t.Any, t.Any]:
+        plan = get(request)
+        return ask(request, injected.parameters, {}, injected.function) if plan is None else plan()
+
+    return bound

@@ -17,6 +17,7 @@ from buvar.ever import ever
 
 from . import decide, explain, signature, supply, typeform
 from .adapter import Adapter
+from .injected import Injected
 from .supply import Node
 from .views import CALL, Level, View
 
@@ -63,9 +64,9 @@ def require(*targets: t.Any, given: t.Iterable[type] = (), scope: bool = True) -
 def roots(components: Components) -> list[Root]:
     """Return what was declared with `require` in *components*, and the functions of the declarations there."""
     declared = [
-        Root(function, place=entry.place)
+        Root(needed, needed.given if isinstance(needed, Injected) else (), place=entry.place)
         for entry in components.entries(Declaration)
-        for function in t.cast("Declaration", entry.item).needs
+        for needed in t.cast("Declaration", entry.item).needs
     ]
     return [*components.find(Root).values(), *declared]
 
@@ -116,7 +117,7 @@ def needs_of(registry: Registry, root: Root) -> tuple[Parameter, ...]:
 
     Raises `AdapterError` and `ResolveError` for annotations that mean nothing.
     """
-    if isinstance(root.target, Adapter):
+    if isinstance(root.target, Adapter | Injected):
         return root.target.parameters
     if isinstance(root.target, type) or not callable(root.target) or t.get_origin(root.target) is not None:
         return (registry.index.need(root.target),)
@@ -145,6 +146,8 @@ def _faults(offer: supply.Supply, root: Root) -> c.Iterator[tuple[t.Hashable, Ex
     if isinstance(root.target, Adapter):
         view, function = View(Level.STAGE), root.target.implementation
         node = Node(root.target, view)
+    elif isinstance(root.target, Injected):
+        function = root.target.function
     try:
         needs = needs_of(offer.registry, root)
     except (errors.AdapterError, errors.ResolveError) as error:

@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
 
     from buvar.components import Components, Home
 
+    from .injected import Injected
     from .markers import Lifetime
     from .plan import AsyncPlan
 
@@ -283,8 +284,10 @@ class Adapters:
             request = None
         return self._nject(request, () if target is missing else (target, *more), dependencies)
 
-    async def _nject(self, key: t.Any, targets: tuple[t.Any, ...], given: dict[str, t.Any]) -> t.Any:
-        return await self._resolver.resolve(resolve.Request(key, targets), _current(), given)
+    async def _nject(
+        self, key: t.Any, targets: tuple[t.Any, ...], given: dict[str, t.Any], function: t.Any = None
+    ) -> t.Any:
+        return await self._resolver.resolve(resolve.Request(key, targets, function), _current(), given)
 
     @t.overload
     def nject_now(self, target: Target[A], /, **dependencies: t.Any) -> A: ...
@@ -323,6 +326,13 @@ class Adapters:
         ``await bound(user)`` or ``await bound(user=user)``.
         """
         return bound.bind(self._nject, self._plans, target, tuple(dependencies))
+
+    def bind_injected(self, injected: Injected) -> c.Callable[[], c.Coroutine[t.Any, t.Any, t.Any]]:
+        """Return a coroutine function that gives what the parameters of *injected* need, for hot paths.
+
+        That is a tuple, or where there is but one parameter the object itself. Without parameters it cannot be called.
+        """
+        return bound.bind_injected(self._nject, self._plans, injected)
 
     def __iter__(self) -> c.Iterator[Adapter]:
         return iter(self.index)

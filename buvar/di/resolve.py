@@ -39,11 +39,12 @@ class Request:
     """What is asked for: *targets*.
 
     Its plans are kept under *key*: one target, or the targets and the names of what is given, or the mark of a bound
-    request; None where it cannot be a key.
+    request; None where it cannot be a key. *function* is whose parameters the targets are, if they are parameters.
     """
 
     key: t.Any
     targets: tuple[t.Any, ...]
+    function: t.Any = None
 
     @property
     def in_order(self) -> bool:
@@ -176,8 +177,11 @@ class Resolver:
     def _decide(self, request: Request, components: Components, given: dict[str, t.Any]) -> Variant:
         era = self._era
         offer = supply.Supply(self._registry, components, given)
-        needs = tuple(offer.index.need(target) for target in request.targets)
-        decision = self.decision(offer, needs, None)
+        needs = tuple(
+            target if isinstance(target, signature.Parameter) else offer.index.need(target)
+            for target in request.targets
+        )
+        decision = self.decision(offer, needs, request.function)
         variant = Variant(decision, tuple(map(type, given.values())), offer.has_scope, era)
         if request.key is not None and not offer.unsure and ever.watch(decision.never, self):
             with self._lock:
