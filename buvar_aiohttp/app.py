@@ -7,18 +7,22 @@ import functools
 import aiohttp
 from aiohttp import web
 
-from buvar import context, diagnostic, plugin
+from buvar import context, di, diagnostic, plugin
 
 from . import connections, homes, routes
+from .http import after, mounting
 
 
-async def prepare_app() -> None:
+async def prepare_app(load: plugin.Loader) -> None:
     """Add the ``aiohttp.web.Application``; plugins add routes to it while they prepare."""
+    await load("buvar.plugins.bg")
+    di.scoped(after.of)
     app = context.add(web.Application())
     # not a middleware: the first one costs each request more than the scope does
     object.__setattr__(app, "_make_handler", connections.serving(app._make_handler))
     homes.settle(app)
     context.add(diagnostic.Check("buvar_aiohttp.routes", functools.partial(routes.look, app)))
+    context.add(diagnostic.Check("buvar_aiohttp.handlers", mounting.check))
 
 
 async def prepare_client_session(teardown: plugin.Teardown) -> None:

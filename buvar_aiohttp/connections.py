@@ -15,6 +15,9 @@ from aiohttp import web
 
 from buvar import context, scopes
 
+from . import failures
+from .http import after
+
 if t.TYPE_CHECKING:
     import asyncio
     import collections.abc as c
@@ -52,12 +55,15 @@ class Connection(web.RequestHandler):
         components = _current().push_scope(web.Request, request)
         _enter(components)
         try:
-            return await web.RequestHandler._handle_request(self, request, start_time, request_handler)
+            answered = await web.RequestHandler._handle_request(self, request, start_time, request_handler)
         except BaseException as error:
             # aiohttp's own error, where it can tell the client nothing, has the handler's as its context
             handlers = error.__context__ if type(error) is ConnectionError else None
             await _abandon(components.maps[0], handlers or error)
             raise
+        if request._state and after.KEY in request._state:
+            request._state[after.KEY].start()
+        return answered
 
     def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -68,10 +74,22 @@ class Connection(web.RequestHandler):
                 # it is called while the handler's error, if there was one, is handled
                 return self._finish_scope(scope[0], sys.exception(), request, resp, start_time)
             scope[0][scopes.EXITS] = scopes.CLOSED
-        kind: type = resp.__class__
-        if kind in _UNMATCHED and isinstance(request, web.Request):
-            return self._finish_unmatched(request, resp, start_time)
+        if isinstance(resp, web.HTTPException):
+            return self._finish_error(request, resp, start_time)
         return web.RequestHandler.finish_response(self, request, resp, start_time)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the problem for an error, which is logged where it is not the client's.
+
+        Raises ConnectionError where a part of a response is sent already.
+        """
+        return failures.answer(request, status, exc or sys.exception(), message)
 
     async def _finish_scope(
         self,
@@ -87,18 +105,23 @@ class Connection(web.RequestHandler):
             await scopes.close(scope, "request", error, _stay, None)
         except Exception as failure:  # so that what could not be committed is no success
             resp = self.handle_error(request, 500, failure)
+        if isinstance(resp, web.HTTPException):
+            return await self._finish_error(request, resp, start_time)
         return await web.RequestHandler.finish_response(self, request, resp, start_time)
 
-    async def _finish_unmatched(
-        self, request: web.Request, resp: web.StreamResponse, start_time: float | None
+    async def _finish_error(
+        self, request: web.BaseRequest, resp: web.HTTPException, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        error = request.match_info.http_exception
-        if error is not None and error is resp:  # it is aiohttp's own, not a handler's
+        answer: web.StreamResponse = resp
+        # it is aiohttp's own, not a handler's
+        if type(resp) in _UNMATCHED and isinstance(request, web.Request) and request.match_info.http_exception is resp:
             try:
-                await _normalize_path(request, _raise(error))
+                await _normalize_path(request, _raise(resp))
             except web.HTTPException as redirect:
-                resp = redirect
-        return await web.RequestHandler.finish_response(self, request, resp, start_time)
+                answer = redirect
+        if isinstance(answer, web.HTTPException):
+            answer = failures.answer_of_aiohttp(request, answer)
+        return await web.RequestHandler.finish_response(self, request, answer, start_time)
 
 
 async def _abandon(scope: scopes.Scope, error: BaseException) -> None:

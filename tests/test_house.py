@@ -42,7 +42,7 @@ FOREIGN = {"attr", "attrs", "cattrs", "click", "structlog"}
 FOREIGN_OF = {
     "testing": {"pytest"},
     "cli": {"rich", "uvloop", "watchfiles"},
-    "buvar_aiohttp": {"aiohttp", "aiosignal", "frozenlist", "pytest", "yarl"},
+    "buvar_aiohttp": {"aiohttp", "aiosignal", "frozenlist", "msgspec", "multidict", "pytest", "yarl"},
 }
 CONTEXT_VARS = {"buvar_context", "buvar_adapters"}
 FULL_ROOM = 400

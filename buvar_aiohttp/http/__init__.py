@@ -1,0 +1,29 @@
+"""What those who write HTTP handlers need: ``from buvar_aiohttp import http``."""
+
+from .after import After as After
+from .chain import Call as Call
+from .markers import Body as Body
+from .markers import Cookie as Cookie
+from .markers import File as File
+from .markers import Form as Form
+from .markers import Header as Header
+from .markers import Path as Path
+from .markers import Query as Query
+from .mounting import Route as Route
+from .mounting import around as around
+from .mounting import mount as mount
+from .problems import Fault as Fault
+from .problems import Problem as Problem
+from .results import Event as Event
+from .results import Response as Response
+from .routes import Group as Group
+from .routes import controller as controller
+from .routes import delete as delete
+from .routes import get as get
+from .routes import group as group
+from .routes import head as head
+from .routes import options as options
+from .routes import patch as patch
+from .routes import post as post
+from .routes import put as put
+from .routes import route as route

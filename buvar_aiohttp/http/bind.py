@@ -1,0 +1,218 @@
+"""Binding: the code that takes a handler's parameters from a request, injects the others and makes a response.
+
+It is generated once for each handler, as straight-line code that goes wrong at the first fault; then `refusal` looks at
+the whole request again, and tells all that is wrong with it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing as t
+
+import attrs
+import msgspec
+from aiohttp import web
+
+from buvar import di
+from buvar.components import missing
+from buvar.di import signature
+from buvar.di.text import Text
+
+from . import bodies, chain, markers, refusal, results
+from .sources import Binding
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from .chain import Step
+
+
+def _check_names(names: c.Container[str], changes: c.Iterable[str]) -> None:
+    """Raise TypeError where an ``around`` sets a parameter that the handler does not have."""
+    if wrong := [each for each in changes if each not in names]:
+        raise TypeError(f"call() got {', '.join(map(repr, wrong))}, and the handler has no such parameter")
+
+
+#: what the generated code knows
+_COMMON: t.Final[dict[str, t.Any]] = {
+    "NONE": chain.NONE,
+    "convert": msgspec.convert,
+    "respond": results.respond,
+    "stream": results.stream,
+    "missing": missing,
+    "Unfit": refusal.Unfit,
+    "UNFIT": refusal.UNFIT,
+    "check_names": _check_names,
+    "check_encoding": refusal.check_encoding,
+}
+
+
+@attrs.frozen(eq=False)
+class Options:
+    """What a route says beside its handler; see `buvar_aiohttp.http.get`."""
+
+    status: int = 200
+    max_body: int | None = None
+    unknown: t.Literal["refuse", "ignore"] = "refuse"
+
+
+def compile_endpoint(handler: t.Any, bindings: c.Sequence[Binding], adapters: di.Adapters, options: Options) -> Step:
+    """Return the step that calls *handler*, with *bindings*, which are decided; the rest is injected by *adapters*."""
+    return _Writer(handler, bindings, adapters, options).endpoint()
+
+
+class _Writer(Text):
+    def __init__(self, handler: t.Any, bindings: c.Sequence[Binding], adapters: di.Adapters, options: Options) -> None:
+        super().__init__(dict(_COMMON))
+        self.handler = handler
+        self.bindings = bindings
+        self.adapters = adapters
+        self.options = options
+        self.variables = {each.name: f"p{number}" for number, each in enumerate(bindings)}
+
+    def of(self, *sources: str) -> list[Binding]:
+        return [each for each in self.bindings if each.source in sources]
+
+    def endpoint(self) -> Step:
+        self.write(0, "async def plan(request, changes=NONE):")
+        if self.options.max_body is not None:
+            self.write(1, f"request._client_max_size = {self.options.max_body}")
+        has_body = self.read_body()
+        refuse = self.name("refuse", refusal.Refusal(self.handler, tuple(self.bindings), self.options.unknown).problem)
+        start = len(self.lines)
+        self.take_path()
+        self.take_query()
+        self.take_texts("header", "request.headers")
+        self.take_texts("cookie", "request.cookies")
+        self.take_form()
+        self.take_body()
+        if len(self.lines) > start:
+            self.lines[start:] = ["    " + line for line in self.lines[start:]]
+            self.lines.insert(start, "    try:")
+            self.write(1, "except UNFIT as unfit:")
+            self.write(2, f"raise {refuse}(request, unfit, {'content' if has_body else 'None'}, changes) from None")
+        self.inject()
+        self.write(1, "if changes:")
+        self.write(2, f"check_names({self.name('names', frozenset(self.variables))}, changes)")
+        for name, variable in self.variables.items():
+            self.write(2, f"{variable} = changes.get({name!r}, {variable})")
+        self.call()
+        return t.cast("Step", self.evaluate(signature.label(self.handler)))
+
+    # what is bound
+
+    def read_body(self) -> bool:
+        if self.of("form", "file"):
+            self.write(1, f"content = await {self.name('read_form', bodies.read_form)}(request)")
+        elif found := self.of("body"):
+            self.write(1, f"content = await {self.name('read', bodies.reader(found[0]))}(request)")
+        else:
+            return False
+        return True
+
+    def take_path(self) -> None:
+        bindings = self.of("path")
+        if bindings or self.of("query"):
+            self.write(1, "if '%' in request._message.path:")
+            self.write(2, "check_encoding(request._message.path)")
+        if bindings:
+            self.write(1, "match = request._match_info")
+        for each in bindings:
+            self.convert(1, each, f"match[{each.key!r}]")
+
+    def take_query(self) -> None:
+        bindings = self.of("query")
+        refuses = self.options.unknown == "refuse"
+        if not bindings:
+            if refuses:
+                self.write(1, "if request._rel_url.raw_query_string:")
+                self.write(2, "raise Unfit")
+            return
+        self.write(1, "query = request._rel_url.query")
+        self.write(1, "left = len(query)")
+        self.take("query", bindings, left=True)
+        if refuses:
+            self.write(1, "if left:")
+            self.write(2, "raise Unfit")
+
+    def take_texts(self, source: str, found: str) -> None:
+        if bindings := self.of(source):
+            self.write(1, f"texts = {found}")
+            self.take("texts", bindings)
+
+    def take_form(self) -> None:
+        if bindings := self.of("form", "file"):
+            self.write(1, "fields, left = content, len(content)")
+            self.take("fields", bindings, left=True)
+            if self.options.unknown == "refuse":
+                self.write(1, "if left:")
+                self.write(2, "raise Unfit")
+
+    def take(self, mapping: str, bindings: c.Iterable[Binding], *, left: bool = False) -> None:
+        for each in bindings:
+            self.write(1, f"if {each.key!r} in {mapping}:")
+            if each.many:
+                self.write(2, f"values = {mapping}.getall({each.key!r})")
+                if left:
+                    self.write(2, "left -= len(values)")
+                self.convert(2, each, "values")
+            else:
+                if left:
+                    self.write(2, "left -= 1")
+                self.convert(2, each, f"{mapping}[{each.key!r}]")
+            self.write(1, "else:")
+            self.otherwise(each)
+
+    def otherwise(self, binding: Binding) -> None:
+        """Write what happens where the request says nothing of a parameter."""
+        if binding.is_required:
+            self.write(2, f"if {binding.name!r} not in changes:")
+            self.write(3, "raise Unfit")
+            self.write(2, f"{self.variables[binding.name]} = None")
+            return
+        default = None if binding.default is missing else binding.default
+        self.write(2, f"{self.variables[binding.name]} = {self.name('default', default)}")
+
+    def convert(self, indent: int, binding: Binding, expression: str) -> None:
+        variable = self.variables[binding.name]
+        if isinstance(binding.marker, markers.File):
+            self.write(indent, f"{variable} = {self.name('file', bodies.file_taker(binding))}({expression})")
+        elif binding.tp is str:
+            self.write(indent, f"{variable} = {expression}")
+        else:
+            self.write(indent, f"{variable} = convert({expression}, {self.name('T', binding.tp)}, strict=False)")
+
+    def take_body(self) -> None:
+        for each in self.of("body"):
+            decode = self.name("decode", bodies.decoder(each))
+            self.write(1, f"{self.variables[each.name]} = {decode}(content)")
+
+    # what is injected, and the call
+
+    def inject(self) -> None:
+        bindings = [each for each in self.bindings if each.marker is None]
+        others = [each for each in bindings if each.tp is not web.Request]
+        for each in bindings:
+            if each.tp is web.Request:
+                self.write(1, f"{self.variables[each.name]} = request")
+        if not others:
+            return
+        needs = [
+            di.Parameter.of(each.name, each.tp, {}, default=each.default, keyword_only=each.keyword_only)
+            for each in others
+        ]
+        bound = self.adapters.bind_injected(di.Injected(self.handler, tuple(needs), (web.Request,)))
+        variables = ", ".join(self.variables[each.name] for each in others)
+        self.write(1, f"{variables} = await {self.name('inject', bound)}()")
+
+    def call(self) -> None:
+        function = self.name("handler", self.handler)
+        arguments = ", ".join(
+            f"{each.name}={self.variables[each.name]}" if each.keyword_only else self.variables[each.name]
+            for each in self.bindings
+        )
+        status = self.options.status
+        if inspect.isasyncgenfunction(self.handler):
+            self.write(1, f"return await stream(request, {function}({arguments}), {status})")
+        else:
+            self.write(1, f"return respond(await {function}({arguments}), {status})")

@@ -1,0 +1,162 @@
+"""Bodies: how the body of a request is read, and made an object: JSON, a form, files, or as it is."""
+
+from __future__ import annotations
+
+import typing as t
+
+import msgspec
+from aiohttp import hdrs, web
+
+from buvar.components import missing
+from buvar.di import typeform
+
+from . import markers, problems
+from .sources import wrong
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from multidict import MultiDictProxy
+
+    from .sources import Binding
+
+_FORMS: t.Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
+
+class Unreadable(ValueError):
+    """A body that is not what it says; the message is for who sent it."""
+
+
+def is_raw(binding: Binding) -> bool:
+    """Tell whether the body is taken as it is."""
+    return binding.tp in {bytes, str}
+
+
+def is_json(media_type: str) -> bool:
+    """Tell whether *media_type* is JSON, or something that is written in it."""
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
+def reader(binding: Binding) -> c.Callable[[web.Request], c.Awaitable[bytes]]:
+    """Return what reads the body for *binding*. It raises `problems.Problem` (400, 413, 415)."""
+    return read if is_raw(binding) else read_json
+
+
+async def read(request: web.Request) -> bytes:
+    """Return the body. Raises `problems.Problem` where it is too long, or ends too early."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise too_large(request) from None
+    except web.RequestPayloadError as error:
+        raise problems.Problem(400, f"the body cannot be read: {error}") from None
+
+
+def too_large(request: web.Request) -> problems.Problem:
+    """Return the problem of a body that is too long."""
+    return problems.Problem(413, f"the body is longer than {request._client_max_size} bytes")
+
+
+async def read_json(request: web.Request) -> bytes:
+    """Return the body, which says that it is JSON, if there is one.
+
+    It has to say so: a page of another site can send other types without being asked for permission.
+    """
+    if request.headers.get(hdrs.CONTENT_TYPE) != "application/json" and not is_json(request.content_type):
+        if request.can_read_body or hdrs.CONTENT_TYPE in request.headers:
+            told = request.headers.get(hdrs.CONTENT_TYPE)
+            what = "no Content-Type" if told is None else f"the Content-Type {told[:80]!r}"
+            detail = f"the body has {what}; send it as application/json"
+            raise problems.Problem(415, detail, headers={"Accept-Post": "application/json"})
+        return b""
+    return await read(request)
+
+
+async def read_form(request: web.Request) -> MultiDictProxy[str | bytes | bytearray | web.FileField]:
+    """Return the fields of a form. Raises `problems.Problem` (400, 413, 415)."""
+    if request.content_type not in _FORMS:
+        if request.can_read_body:
+            detail = f"the body is {request.content_type}; send a form, urlencoded or multipart"
+            raise problems.Problem(415, detail, headers={"Accept-Post": ", ".join(sorted(_FORMS))})
+        return await request.post()
+    try:
+        return await request.post()
+    except web.HTTPRequestEntityTooLarge:
+        raise too_large(request) from None
+    except web.RequestPayloadError as error:
+        raise problems.Problem(400, f"the body cannot be read: {error}") from None
+    except (ValueError, LookupError, AssertionError) as error:
+        raise problems.Problem(400, f"the body is no form: {str(error) or type(error).__name__}") from None
+
+
+def decoder(binding: Binding) -> c.Callable[[bytes], t.Any]:
+    """Return what makes the parameter of the body."""
+    if binding.tp is bytes:
+        return bytes
+    if binding.tp is str:
+        return _text
+    decode = msgspec.json.Decoder(binding.tp).decode
+    if not binding.is_required:
+        default = None if binding.default is missing else binding.default
+        return lambda content: decode(content) if content else default
+    return decode
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"the body is no UTF-8: {error.reason} at byte {error.start}") from None
+
+
+class FileFault(msgspec.ValidationError):
+    """A file that is not taken."""
+
+
+def file_taker(binding: Binding) -> c.Callable[[t.Any], t.Any]:
+    """Return what makes the parameter of one file, or, where there are many, of a list of them."""
+    marker = t.cast("markers.File", binding.marker)
+    as_bytes = "bytes" in str(binding.tp)
+
+    def take(value: t.Any) -> t.Any:
+        if not isinstance(value, web.FileField):
+            raise FileFault("it is a text; send it as a file, with a filename")
+        _check(value, marker)
+        return value.file.read() if as_bytes else value
+
+    def take_all(values: c.Iterable[t.Any]) -> t.Any:
+        return [take(each) for each in values]
+
+    return take_all if binding.many else take
+
+
+def _check(file: web.FileField, marker: markers.File) -> None:
+    if marker.types and not any(_matches(file.content_type, each) for each in marker.types):
+        raise FileFault(f"it is {file.content_type[:80]}, and has to be {' or '.join(marker.types)}")
+    if marker.max_size is not None and (size := file.file.seek(0, 2)) > marker.max_size:
+        raise FileFault(f"it has {size} bytes, and may have {marker.max_size}")
+    file.file.seek(0)
+
+
+def _matches(media_type: str, wanted: str) -> bool:
+    return media_type == wanted or (wanted.endswith("/*") and media_type.startswith(wanted[:-1]))
+
+
+def check(handler: t.Any, binding: Binding) -> None:
+    """Raise `errors.DeclarationError` where nothing that a request has can become the parameter of *binding*."""
+    try:
+        if isinstance(binding.marker, markers.File):
+            return
+        if isinstance(binding.marker, markers.Body):
+            decoder(binding)
+        else:
+            msgspec.inspect.type_info(binding.tp)
+    except TypeError as error:
+        what = "the body" if isinstance(binding.marker, markers.Body) else f"the {binding.source}"
+        advice = (
+            "; or is it to be injected, and nothing provides it?" if isinstance(binding.marker, markers.Body) else ""
+        )
+        reason = (
+            f"its parameter {binding.name!r} comes from {what}, and no {typeform.show(binding.tp)} can: {error}{advice}"
+        )
+        raise wrong(handler, reason) from None

@@ -1,0 +1,160 @@
+"""Refusals: all that is wrong with a request, told in one problem.
+
+The code that binds goes wrong at the first fault. Then this looks at the whole request: which parameters are missing,
+unknown, given twice or of the wrong type, and what is wrong with the body, each with its JSON path.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+import urllib.parse
+
+import attrs
+import msgspec
+
+from buvar import errors
+
+from . import bodies, faults, markers
+from .problems import Fault, Problem
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+    from aiohttp import web
+
+    from .sources import Binding
+
+_BAD_ESCAPE: t.Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+#: characters of a name that a client sent which are told again
+_SHOWN: t.Final = 60
+
+
+class Unfit(Exception):
+    """What the request has is not what the handler takes."""
+
+
+#: what the code that binds raises for a request that does not fit
+UNFIT: t.Final = (Unfit, msgspec.DecodeError, bodies.Unreadable, UnicodeDecodeError, RecursionError)
+
+
+def check_encoding(target: str) -> None:
+    """Raise `Problem` (400) where percent signs in the *target* of a request stand for no text."""
+    if (found := _BAD_ESCAPE.search(target)) is not None:
+        escape = target[found.start() : found.start() + 3]
+        raise Problem(400, f"{escape!r} in the URL is no escape; a percent sign itself is written %25")
+    try:
+        urllib.parse.unquote_to_bytes(target).decode()
+    except UnicodeDecodeError:
+        raise Problem(400, "the escapes in the URL are no UTF-8") from None
+
+
+@attrs.frozen(eq=False)
+class Refusal:
+    """What is said of a request that does not fit *bindings*, those of *handler*."""
+
+    handler: t.Any
+    bindings: tuple[Binding, ...]
+    unknown: str
+
+    def problem(self, request: web.Request, unfit: Exception, content: t.Any, changes: c.Container[str]) -> Problem:
+        """Return the problem for *request*, whose *content*, if it was read, is bytes or the fields of a form."""
+        unread: list[Fault] = []
+        found = [
+            fault
+            for each in self.bindings
+            if each.marker is not None and each.name not in changes
+            for fault in self._faults(each, request, content, unread)
+        ]
+        if self.unknown == "refuse":
+            found += self._unknown("query", request.query)
+            if any(each.source in {"form", "file"} for each in self.bindings):
+                found += self._unknown("form", content)
+        if unread:
+            return Problem(400, unread[0].detail, errors=found)
+        if not found:  # so that a difference between the two ways is a refusal all the same
+            return Problem(422, str(unfit) or "the request does not fit")
+        return Problem(422, "the request does not fit" if len(found) > 1 else _sentence(found[0]), errors=found)
+
+    def _faults(self, binding: Binding, request: web.Request, content: t.Any, unread: list[Fault]) -> c.Iterator[Fault]:
+        if isinstance(binding.marker, markers.Body):
+            for fault in _of_body(binding, content):
+                if fault.path is None:
+                    unread.append(fault)
+                else:
+                    yield fault
+            return
+        values = _values(binding, request, content)
+        source = "form" if binding.source == "file" else str(binding.source)
+        if not values:
+            if binding.is_required:
+                yield Fault(source, "it is missing", binding.key)
+            return
+        if len(values) > 1 and not binding.many:
+            yield Fault(source, f"it is given {len(values)} times", binding.key)
+            return
+        for detail in _details(binding, values if binding.many else values[0]):
+            yield Fault(source, detail, binding.key)
+
+    def _unknown(self, source: str, given: c.Mapping[str, t.Any]) -> c.Iterator[Fault]:
+        takes = {"query": {"query"}, "form": {"form", "file"}}[source]
+        known = [each.key for each in self.bindings if each.source in takes]
+        for key in dict.fromkeys(given):
+            if key not in known:
+                hint = errors.did_you_mean(key, known)
+                if not hint:
+                    hint = f"; there is {', '.join(known)}" if known else "; there is none"
+                yield Fault(source, f"there is no such parameter{hint}", key[:_SHOWN])
+
+
+def _sentence(fault: Fault) -> str:
+    where = fault.path if fault.source == "body" else f"{fault.source} parameter {fault.name!r}"
+    return f"{where}: {fault.detail}"
+
+
+def _values(binding: Binding, request: web.Request, content: t.Any) -> list[t.Any]:
+    match binding.source:
+        case "path":
+            return [request.match_info[binding.key]]
+        case "query":
+            return list(request.query.getall(binding.key, ()))
+        case "header":
+            return list(request.headers.getall(binding.key, ()))
+        case "cookie":
+            return [request.cookies[binding.key]] if binding.key in request.cookies else []
+        case _:
+            return list(content.getall(binding.key, ()))
+
+
+def _details(binding: Binding, value: t.Any) -> c.Iterator[str]:
+    if isinstance(binding.marker, markers.File):
+        try:
+            bodies.file_taker(binding)(value)
+        except bodies.FileFault as error:
+            yield str(error)
+        return
+    for each in faults.find(value, binding.tp, strict=False):
+        where = "" if each.path == "$" else f"{each.path}: "
+        yield f"{where}{each.message}"
+
+
+def _of_body(binding: Binding, content: bytes) -> c.Iterator[Fault]:
+    try:
+        value = bodies.decoder(binding)(content) if bodies.is_raw(binding) else _json(content, binding)
+    except bodies.Unreadable as error:
+        yield Fault("body", str(error))
+        return
+    if not bodies.is_raw(binding) and content:
+        for each in faults.find(value, binding.tp):
+            yield Fault("body", each.message, path=each.path)
+
+
+def _json(content: bytes, binding: Binding) -> t.Any:
+    if not content:
+        if not binding.is_required:
+            return None
+        raise bodies.Unreadable("the body is empty, and has to be JSON")
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise bodies.Unreadable(f"the body is no JSON: {error}") from None

@@ -1,0 +1,156 @@
+"""Results: the response for what a handler returns.
+
+| a handler returns                     | the response                                                            |
+|---------------------------------------|-------------------------------------------------------------------------|
+| a ``StreamResponse`` of aiohttp        | that one                                                                |
+| ``None``                              | 204, without a body                                                     |
+| ``str``, ``bytes``                    | that, as ``text/plain`` in UTF-8, as ``application/octet-stream``        |
+| `Response`                            | its value, with its status and headers                                  |
+| anything else                         | JSON                                                                    |
+| (an async generator) `Event` objects  | server-sent events                                                      |
+| (an async generator) str or bytes     | a stream of them                                                        |
+| (an async generator) anything else    | a stream of JSON, one in each line (``application/x-ndjson``)           |
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+import attrs
+import msgspec
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
+
+T_co = t.TypeVar("T_co", covariant=True)
+
+JSON: t.Final = "application/json"
+TEXT: t.Final = "text/plain; charset=utf-8"
+BYTES: t.Final = "application/octet-stream"
+EVENTS: t.Final = "text/event-stream"
+LINES: t.Final = "application/x-ndjson"
+
+
+@attrs.frozen
+class Response(t.Generic[T_co]):
+    """A result with a *status* and *headers*; without a status it is that of the route, 200 by default."""
+
+    value: T_co = t.cast("t.Any", None)
+    status: int | None = attrs.field(default=None, kw_only=True)
+    headers: c.Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+
+
+@attrs.frozen
+class Event:
+    """A server-sent event: *data* is a text as it is, anything else as JSON. *retry* is in seconds."""
+
+    data: t.Any = None
+    event: str | None = attrs.field(default=None, kw_only=True)
+    id: str | None = attrs.field(default=None, kw_only=True)
+    retry: float | None = attrs.field(default=None, kw_only=True)
+    comment: str | None = attrs.field(default=None, kw_only=True)
+
+    def encode(self) -> bytes:
+        """Return the event as it is sent. Raises ValueError for a line break where there cannot be one."""
+        lines = []
+        if self.comment is not None:
+            lines += [f": {line}" for line in _lines(self.comment)]
+        for field, text in (("event", self.event), ("id", self.id)):
+            if text is not None:
+                if any(sign in text for sign in "\r\n\0"):
+                    raise ValueError(f"the {field} of an event is one line, not {text!r}")
+                lines.append(f"{field}: {text}")
+        if self.retry is not None:
+            lines.append(f"retry: {round(self.retry * 1000)}")
+        if self.data is not None:
+            text = self.data if isinstance(self.data, str) else encode(self.data).decode()
+            lines += [f"data: {line}" for line in _lines(text)]
+        return ("\n".join(lines) + "\n\n").encode()
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _stand_in(value: t.Any) -> t.Any:
+    """Return what stands in JSON for what msgspec does not know: what its method ``__json__`` returns."""
+    if hasattr(value, "__json__"):
+        return value.__json__()
+    name = type(value).__qualname__
+    raise TypeError(f"{name} cannot be written as JSON; make it an attrs class, or give it a method __json__")
+
+
+_encoder: t.Final = msgspec.json.Encoder(enc_hook=_stand_in)
+#: return an object as JSON
+encode: t.Final = _encoder.encode
+
+
+def respond(value: t.Any, status: int = 200) -> web.StreamResponse:
+    """Return the response for *value*, with *status* where the value does not say one."""
+    if isinstance(value, web.StreamResponse):
+        return value
+    headers = None
+    if isinstance(value, Response):
+        status = status if value.status is None else value.status
+        headers = value.headers
+        value = value.value
+        if isinstance(value, web.StreamResponse):
+            raise TypeError("the value of an http.Response is itself a response; set its status and headers on that")
+    kind = type(value)
+    if value is None:
+        return web.Response(status=204 if status == 200 else status, headers=headers)
+    if kind is str:
+        return _made(value.encode(), TEXT, status, headers)
+    if kind is bytes:
+        return _made(value, BYTES, status, headers)
+    if isinstance(value, str | bytes | bytearray | memoryview):
+        return respond(
+            Response(str(value) if isinstance(value, str) else bytes(value), status=status, headers=headers or {})
+        )
+    return _made(encode(value), JSON, status, headers)
+
+
+def _made(body: bytes, media_type: str, status: int, headers: c.Mapping[str, str] | None) -> web.Response:
+    made = CIMultiDict(headers) if headers else CIMultiDict()
+    if hdrs.CONTENT_TYPE not in made:
+        made[hdrs.CONTENT_TYPE] = media_type
+    return web.Response(body=body, status=status, headers=made)
+
+
+async def stream(request: web.Request, items: c.AsyncGenerator[t.Any, None], status: int = 200) -> web.StreamResponse:
+    """Send what *items* yields, and return the response that was sent.
+
+    What fails before the first item is an error like that of any handler.
+    """
+    try:
+        first = await anext(items, None)
+        response = web.StreamResponse(status=status, headers={hdrs.CONTENT_TYPE: _media_type(first)})
+        if isinstance(first, Event):
+            response.headers[hdrs.CACHE_CONTROL] = "no-store"
+        await response.prepare(request)
+        if first is not None and request.method != hdrs.METH_HEAD:
+            await response.write(_chunk(first))
+            async for each in items:
+                await response.write(_chunk(each))
+        await response.write_eof()
+    finally:
+        await items.aclose()
+    return response
+
+
+def _media_type(item: t.Any) -> str:
+    if isinstance(item, Event):
+        return EVENTS
+    if isinstance(item, str):
+        return TEXT
+    return BYTES if item is None or isinstance(item, bytes | bytearray) else LINES
+
+
+def _chunk(item: t.Any) -> bytes:
+    if isinstance(item, Event):
+        return item.encode()
+    if isinstance(item, str):
+        return item.encode()
+    return bytes(item) if isinstance(item, bytes | bytearray) else encode(item) + b"\n"

@@ -1,0 +1,268 @@
+"""Sources: where each parameter of a handler comes from. A signature is read once; what is wrong with it is told here.
+
+What the annotations alone say is read where the handler is mounted. What depends on the plugins, since a class that
+nothing provides is the body, is decided when all of them are prepared.
+"""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import inspect
+import types
+import typing as t
+import uuid
+
+import attrs
+import msgspec
+from aiohttp import web
+
+from buvar import di, errors
+from buvar.components import missing
+from buvar.di import signature, typeform
+
+from . import markers
+
+if t.TYPE_CHECKING:
+    from buvar.components import Components
+
+_SCALARS: t.Final = (
+    str, bytes, int, float, bool, decimal.Decimal, uuid.UUID, dt.datetime, dt.date, dt.time, dt.timedelta, enum.Enum,
+)  # fmt: skip
+_CONTAINERS: t.Final = (list, tuple, set, frozenset, c.Sequence, c.Collection, c.Set, c.Iterable)
+#: methods whose requests have no body that means anything
+WITHOUT_BODY: t.Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
+
+
+@attrs.frozen
+class Binding:
+    """A parameter of a handler, and where it comes from.
+
+    *marker* says where, and under which name; None for what is injected. *tp* is its type, with the constraints that
+    stand beside it. *many* is whether it takes all values of that name, and not one.
+    """
+
+    name: str
+    tp: t.Any
+    marker: markers.Marker | None
+    default: t.Any = missing
+    keyword_only: bool = False
+    many: bool = False
+
+    @property
+    def source(self) -> str | None:
+        """What it comes from, None for what is injected."""
+        return None if self.marker is None else self.marker.source
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the request has to say it: what may be None is None by default."""
+        return self.default is missing and types.NoneType not in typeform.members(_plain(self.tp))
+
+    @property
+    def key(self) -> str:
+        """What the request calls it."""
+        if self.marker is not None and self.marker.name is not None:
+            return self.marker.name
+        return self.name.replace("_", "-").title() if isinstance(self.marker, markers.Header) else self.name
+
+
+@attrs.frozen(eq=False)
+class Signature:
+    """The parameters of *handler*, as far as its annotations tell.
+
+    *undecided* are the names of those that are the body if nothing provides their class. *owner* is the class that a
+    handler is a method of: its object is injected, as the first parameter.
+    """
+
+    handler: t.Any
+    bindings: tuple[Binding, ...]
+    undecided: frozenset[str] = frozenset()
+    owner: type | None = None
+
+    def decide(self, components: Components, registry: di.Adapters) -> tuple[Binding, ...]:
+        """Return the bindings, where all plugins are prepared: what is provided in *components* is injected."""
+
+        def decided(each: Binding) -> Binding:
+            if each.name not in self.undecided or _is_provided(each.tp, components, registry):
+                return each
+            return attrs.evolve(each, marker=markers.Body())
+
+        return tuple(decided(each) for each in self.bindings)
+
+    def injected(self, bindings: c.Iterable[Binding]) -> di.Injected:
+        """Return what of *bindings* is injected."""
+        needs = [
+            di.Parameter.of(each.name, each.tp, {}, default=each.default, keyword_only=each.keyword_only)
+            for each in bindings
+            if each.marker is None
+        ]
+        return di.Injected(self.handler, tuple(needs), (web.Request,))
+
+
+def read(handler: t.Any, path: c.Container[str], method: str, owner: type | None = None) -> Signature:
+    """Read the signature of *handler*; *path* are the names in its path.
+
+    Raises an ExceptionGroup of all that is wrong with it: `errors.DeclarationError`, `errors.AdapterError`.
+    """
+    bindings: list[Binding] = []
+    undecided: set[str] = set()
+    faults: list[Exception] = []
+    for number, parameter in enumerate(_parameters(handler)):
+        if owner is not None and number == 0:
+            bindings.append(Binding(parameter.name, owner, None))
+            continue
+        try:
+            binding = _read(handler, parameter, path)
+        except errors.BuvarError as error:
+            faults.append(error)
+            continue
+        bindings.append(binding)
+        if binding.marker is None and _may_be_body(binding.tp) and method not in WITHOUT_BODY:
+            undecided.add(binding.name)
+    try:
+        check(handler, bindings)
+        _check_path(handler, bindings, path)
+    except errors.BuvarError as error:
+        faults.append(error)
+    if faults:
+        raise ExceptionGroup(f"the handler {signature.label(handler)} cannot be mounted", faults)
+    return Signature(handler, tuple(bindings), frozenset(undecided), owner)
+
+
+def _parameters(handler: t.Any) -> list[inspect.Parameter]:
+    if not inspect.iscoroutinefunction(handler) and not inspect.isasyncgenfunction(handler):
+        advice = "write 'async def', with 'await asyncio.to_thread(…)' for what blocks"
+        raise wrong(handler, f"it is no coroutine function; {advice}")
+    return list(inspect.signature(handler).parameters.values())
+
+
+def wrong(handler: t.Any, reason: str) -> errors.DeclarationError:
+    """Return the error for a handler that cannot be one."""
+    place = signature.place_of(handler)
+    where = "" if place is None else f" ({place})"
+    return errors.DeclarationError(f"{signature.label(handler)}{where} cannot be a handler: {reason}")
+
+
+def _read(handler: t.Any, parameter: inspect.Parameter, path: c.Container[str]) -> Binding:
+    name = parameter.name
+    if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
+        raise wrong(handler, f"its parameter {parameter} cannot be bound; give each parameter a name of its own")
+    tp: t.Any = t.Any
+    if parameter.annotation is not parameter.empty:
+        tp = signature.evaluate(handler, parameter.annotation, name)
+    elif name in path:
+        tp = str
+    elif parameter.default is parameter.empty:
+        raise wrong(handler, f"its parameter {name!r} has no annotation, by which it is bound")
+    default = missing if parameter.default is parameter.empty else parameter.default
+    found, tp = _marker_of(handler, name, tp)
+    if found is None and not _is_injected(tp):
+        found = _by_type(name, tp, path)
+    many = found is not None and not isinstance(found, markers.Body) and _is_many(tp)
+    return Binding(name, tp, found, default, parameter.kind is parameter.KEYWORD_ONLY, many)
+
+
+def _marker_of(handler: t.Any, name: str, tp: t.Any) -> tuple[markers.Marker | None, t.Any]:
+    """Return the marker that stands in *tp*, and *tp* without it."""
+    if t.get_origin(tp) is not t.Annotated:
+        return None, tp
+    ours: list[markers.Marker] = []
+    others: list[t.Any] = []
+    for each in tp.__metadata__:
+        if isinstance(each, type) and issubclass(each, markers.Marker):
+            each = each()  # noqa: PLW2901 - Query stands for Query()
+        (ours if isinstance(each, markers.Marker) else others).append(each)
+    if len(ours) > 1:
+        told = " and ".join(each.source for each in ours)
+        raise wrong(handler, f"its parameter {name!r} comes from {told}; it can only come from one of them")
+    if not ours:
+        return None, tp
+    plain = tp.__origin__
+    return ours[0], t.Annotated[(plain, *others)] if others else plain
+
+
+def _is_injected(tp: t.Any) -> bool:
+    """Tell whether a marker of injection stands beside the type."""
+    metadata = tp.__metadata__ if t.get_origin(tp) is t.Annotated else ()
+    return any(each is di.All or isinstance(each, di.Name) for each in metadata)
+
+
+def _by_type(name: str, tp: t.Any, path: c.Container[str]) -> markers.Marker | None:
+    if name in path:
+        return markers.Path()
+    if is_scalar(tp) or _is_many(tp):
+        return markers.Query()
+    return None
+
+
+def is_scalar(tp: t.Any) -> bool:
+    """Tell whether *tp* is written as one text: a number, a date, a member of an enum, or one of several such."""
+    tp = _plain(tp)
+    if t.get_origin(tp) is t.Literal:
+        return True
+    if t.get_origin(tp) in {t.Union, types.UnionType}:
+        return all(is_scalar(each) for each in t.get_args(tp) if each is not types.NoneType)
+    return isinstance(tp, type) and issubclass(tp, _SCALARS)
+
+
+def _is_many(tp: t.Any) -> bool:
+    tp = _plain(tp)
+    if t.get_origin(tp) in {t.Union, types.UnionType}:
+        rest = [each for each in t.get_args(tp) if each is not types.NoneType]
+        return len(rest) == 1 and _is_many(rest[0])
+    inner = [each for each in t.get_args(tp) if each is not ...]
+    return t.get_origin(tp) in _CONTAINERS and bool(inner) and all(is_scalar(each) for each in inner)
+
+
+def _plain(tp: t.Any) -> t.Any:
+    """Return what stands behind names and notes: of ``NewType``, ``type X = …`` and ``Annotated``."""
+    while True:
+        if t.get_origin(tp) is t.Annotated:
+            tp = tp.__origin__
+        elif isinstance(tp, t.NewType):
+            tp = tp.__supertype__
+        elif hasattr(tp, "__value__"):
+            tp = tp.__value__
+        else:
+            return tp
+
+
+def _may_be_body(tp: t.Any) -> bool:
+    tp = _plain(tp)
+    if t.get_origin(tp) in {t.Union, types.UnionType}:
+        return all(_may_be_body(each) for each in t.get_args(tp) if each is not types.NoneType)
+    tp = t.get_origin(tp) or tp
+    if not isinstance(tp, type):
+        return False
+    return attrs.has(tp) or dataclasses.is_dataclass(tp) or issubclass(tp, msgspec.Struct)
+
+
+def _is_provided(tp: t.Any, components: Components, registry: di.Adapters) -> bool:
+    members = [each for each in typeform.members(_plain(tp)) if each is not types.NoneType]
+    return any(each in components or each in registry for each in members)
+
+
+def _check_path(handler: t.Any, bindings: c.Sequence[Binding], path: c.Container[str]) -> None:
+    for each in bindings:
+        if isinstance(each.marker, markers.Path) and each.key not in path:
+            raise wrong(handler, f"its parameter {each.name!r} comes from the path, which has no {{{each.key}}}")
+
+
+def check(handler: t.Any, bindings: c.Sequence[Binding]) -> None:
+    """Raise `errors.DeclarationError` where two parameters are the same."""
+    bound = [each for each in bindings if each.marker is not None]
+    keys: dict[tuple[str | None, str], str] = {}
+    for each in bound:
+        first = keys.setdefault((each.source, each.key), each.name)
+        if first != each.name:
+            raise wrong(handler, f"its parameters {first!r} and {each.name!r} are the same {each.source} {each.key!r}")
+    sources = {each.source for each in bound}
+    bodies = [each.name for each in bound if each.source == "body"]
+    if len(bodies) > 1:
+        raise wrong(handler, f"its parameters {' and '.join(map(repr, bodies))} are the body; only one can be")
+    if "body" in sources and sources & {"form", "file"}:
+        raise wrong(handler, "its parameters come from the body and from a form, which is a body too")
