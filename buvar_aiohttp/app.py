@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 
 import aiohttp
 from aiohttp import web
@@ -10,7 +11,7 @@ from aiohttp import web
 from buvar import context, di, diagnostic, plugin
 
 from . import connections, homes, routes
-from .http import after, mounting
+from .http import after, ending, mounting
 
 
 async def prepare_app(load: plugin.Loader) -> None:
@@ -20,7 +21,9 @@ async def prepare_app(load: plugin.Loader) -> None:
     app = context.add(web.Application())
     # not a middleware: the first one costs each request more than the scope does
     object.__setattr__(app, "_make_handler", connections.serving(app._make_handler))
+    app[ending.OPEN] = weakref.WeakSet()
     homes.settle(app)
+    app.on_shutdown.append(ending.close_all)
     context.add(diagnostic.Check("buvar_aiohttp.routes", functools.partial(routes.look, app)))
     context.add(diagnostic.Check("buvar_aiohttp.handlers", mounting.check))
 

@@ -27,3 +27,4 @@ from .routes import patch as patch
 from .routes import post as post
 from .routes import put as put
 from .routes import route as route
+from .sockets import websocket as websocket

@@ -18,7 +18,7 @@ from buvar.components import missing
 from buvar.di import signature
 from buvar.di.text import Text
 
-from . import bodies, chain, markers, refusal, results
+from . import bodies, chain, markers, refusal, results, sockets
 from .sources import Binding
 
 if t.TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Options:
     status: int = 200
     max_body: int | None = None
     unknown: t.Literal["refuse", "ignore"] = "refuse"
+    socket: sockets.SocketOptions | None = None
 
 
 def compile_endpoint(handler: t.Any, bindings: c.Sequence[Binding], adapters: di.Adapters, options: Options) -> Step:
@@ -77,6 +78,9 @@ class _Writer(Text):
         self.write(0, "async def plan(request, changes=NONE):")
         if self.options.max_body is not None:
             self.write(1, f"request._client_max_size = {self.options.max_body}")
+        socket = self.options.socket
+        if socket is not None:
+            self.write(1, f"{self.name('check_socket', sockets.check)}(request, {self.name('socket', socket)})")
         has_body = self.read_body()
         refuse = self.name("refuse", refusal.Refusal(self.handler, tuple(self.bindings), self.options.unknown).problem)
         start = len(self.lines)
@@ -191,10 +195,12 @@ class _Writer(Text):
 
     def inject(self) -> None:
         bindings = [each for each in self.bindings if each.marker is None]
-        others = [each for each in bindings if each.tp is not web.Request]
+        others = [each for each in bindings if each.tp not in {web.Request, web.WebSocketResponse}]
         for each in bindings:
             if each.tp is web.Request:
                 self.write(1, f"{self.variables[each.name]} = request")
+            elif each.tp is web.WebSocketResponse:  # it is opened when all else is there
+                self.write(1, f"{self.variables[each.name]} = None")
         if not others:
             return
         needs = [
@@ -211,8 +217,15 @@ class _Writer(Text):
             f"{each.name}={self.variables[each.name]}" if each.keyword_only else self.variables[each.name]
             for each in self.bindings
         )
-        status = self.options.status
-        if inspect.isasyncgenfunction(self.handler):
+        status, socket = self.options.status, self.options.socket
+        if socket is not None:
+            opened, talked = self.name("opened", sockets.opened), self.name("talked", sockets.talked)
+            self.write(1, f"socket = await {opened}(request, {self.name('socket', socket)})")
+            for each in self.bindings:
+                if each.tp is web.WebSocketResponse:
+                    self.write(1, f"{self.variables[each.name]} = socket")
+            self.write(1, f"return await {talked}(socket, {function}({arguments}))")
+        elif inspect.isasyncgenfunction(self.handler):
             self.write(1, f"return await stream(request, {function}({arguments}), {status})")
         else:
             self.write(1, f"return respond(await {function}({arguments}), {status})")

@@ -102,7 +102,7 @@ class Endpoint:
                 self.signature.handler,
                 self.bindings(),
                 self.adapters,
-                bind.Options(spec.status, spec.max_body, spec.unknown),
+                bind.Options(spec.status, spec.max_body, spec.unknown, spec.socket),
             )
             made = chain.build(self.found.around, made, self.adapters)
             self._step = made if spec.timeout is None else chain.limit(made, spec.timeout)
@@ -145,7 +145,7 @@ def mount(
         try:
             for function in each.around:
                 chain.injected(function)
-            read.append((each, sources.read(each.handler, names_in(each.path), each.spec.method, each.owner)))
+            read.append((each, _signature(each)))
         except errors.BuvarError as error:
             faults.append(error)
         except ExceptionGroup as group:
@@ -159,6 +159,12 @@ def mount(
     components, adapters = context.current_context(), di.buvar_adapters.get()
     for each, what in read:
         _add(application, Endpoint(each, what, components, adapters), frame)
+
+
+def _signature(found: routes.Found) -> sources.Signature:
+    spec = found.spec
+    names = names_in(found.path)
+    return sources.read(found.handler, names, spec.method, found.owner, socket=spec.socket is not None)
 
 
 def names_in(path: str) -> frozenset[str]:

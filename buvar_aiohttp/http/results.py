@@ -14,12 +14,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import typing as t
 
 import attrs
 import msgspec
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
+
+from . import ending
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -131,9 +134,15 @@ async def stream(request: web.Request, items: c.AsyncGenerator[t.Any, None], sta
             response.headers[hdrs.CACHE_CONTROL] = "no-store"
         await response.prepare(request)
         if first is not None and request.method != hdrs.METH_HEAD:
-            await response.write(_chunk(first))
-            async for each in items:
-                await response.write(_chunk(each))
+            events = ending.Stream(request) if isinstance(first, Event) else None
+            try:
+                await response.write(_chunk(first))
+                async for each in items:
+                    await response.write(_chunk(each))
+            except asyncio.CancelledError:
+                if events is None or not events.is_over:
+                    raise
+                request.task.uncancel()  # the server stops: the stream ends well
         await response.write_eof()
     finally:
         await items.aclose()

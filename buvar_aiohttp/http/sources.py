@@ -98,13 +98,15 @@ class Signature:
         needs = [
             di.Parameter.of(each.name, each.tp, {}, default=each.default, keyword_only=each.keyword_only)
             for each in bindings
-            if each.marker is None
+            if each.marker is None and each.tp is not web.WebSocketResponse
         ]
         return di.Injected(self.handler, tuple(needs), (web.Request,))
 
 
-def read(handler: t.Any, path: c.Container[str], method: str, owner: type | None = None) -> Signature:
-    """Read the signature of *handler*; *path* are the names in its path.
+def read(
+    handler: t.Any, path: c.Container[str], method: str, owner: type | None = None, *, socket: bool = False
+) -> Signature:
+    """Read the signature of *handler*; *path* are the names in its path; with *socket* it takes a web socket.
 
     Raises an ExceptionGroup of all that is wrong with it: `errors.DeclarationError`, `errors.AdapterError`.
     """
@@ -121,6 +123,8 @@ def read(handler: t.Any, path: c.Container[str], method: str, owner: type | None
             faults.append(error)
             continue
         bindings.append(binding)
+        if binding.tp is web.WebSocketResponse and not socket:
+            faults.append(wrong(handler, f"its parameter {binding.name!r} is a web socket; write @http.websocket(…)"))
         if binding.marker is None and _may_be_body(binding.tp) and method not in WITHOUT_BODY:
             undecided.add(binding.name)
     try:
