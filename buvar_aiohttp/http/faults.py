@@ -4,8 +4,9 @@
 it takes is not looked into. So the two agree: what msgspec accepts has no fault, what it refuses has one at least, and
 the texts are msgspec's; where it can be told, what would be right follows.
 
-A client may send what it likes, so the work is bounded: each level of nesting converts no more than the whole value
-once, and below `DEPTH` levels the first fault of a part stands for all of them.
+A client may send what it likes, so the work is bounded. Where msgspec says which part of a value is wrong, that part is
+not converted again to look into it, so each part is converted about twice, however deep it lies. Of a dict it does not
+say so; each level of dicts converts what is inside once more, and soon they are not looked into any more.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from msgspec import inspect
 
 from buvar import words
 
-#: levels of nesting that are looked into
-DEPTH: t.Final = 20
+#: levels of nesting that are looked into; below, the first fault of a part stands for all of them
+DEPTH: t.Final = 100
+#: for how many levels one of dicts counts, since it is more work
+DICT: t.Final = 20
 #: how many faults are told unless another limit is given
 LIMIT: t.Final = 50
-#: items of an array that are asked for at once; only where one is wrong they are asked for one by one
-CHUNK: t.Final = 64
+#: items of an array that are converted at once
+CHUNK: t.Final = 1000
 #: characters of a name that a client chose
 NAME_LENGTH: t.Final = 80
 #: characters of a message, which may quote the value
@@ -38,6 +41,7 @@ MESSAGE_LENGTH: t.Final = 500
 CHOICES: t.Final = 20
 
 _PLACED: t.Final = re.compile(r"(?P<message>.*) - at `(?:key` in `)?\$(?P<path>[^`]*)`", re.DOTALL)
+_INDEX: t.Final = re.compile(r"\[(\d+)\]")
 _CHOICE: t.Final = re.compile(r"Invalid (enum )?value ")
 _CONSTRAINTS: t.Final = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "tz")
 
@@ -122,6 +126,17 @@ class _Refusal:
     #: where in the value it is, empty for the value itself
     path: str = ""
 
+    def below(self, step: str) -> _Refusal | None:
+        """Return what it says of the part that is one *step* inside, None if it does not."""
+        rest = self.path.removeprefix(step)
+        return _Refusal(self.message, rest) if rest != self.path and rest[:1] in {"", ".", "["} else None
+
+    def item(self) -> tuple[int, _Refusal] | None:
+        """Return which item of an array it is about, and what it says of that."""
+        if (found := _INDEX.match(self.path)) is None:
+            return None
+        return int(found[1]), _Refusal(self.message, self.path[found.end() :])
+
     @classmethod
     def of(cls, error: msgspec.ValidationError) -> _Refusal:
         text, path = str(error), ""
@@ -179,20 +194,21 @@ class _Walk:
         """Whether there are as many faults as are asked for."""
         return len(self.faults) >= self.limit
 
-    def refuse(self, value: t.Any, info: inspect.Type) -> _Refusal | None:
-        """Return why a part is not as *info* says, None if it is."""
-        return self.asked.part(value, self.asked.type_of(info))
+    def add(self, path: str, message: str) -> None:
+        """Note one more fault, unless there are enough."""
+        if not self.full:
+            self.faults.append(Fault(path, message))
 
-    def look(self, value: t.Any, info: inspect.Type, path: str, depth: int) -> None:
-        """Note what is wrong with a part."""
-        if not self.full and (refusal := self.refuse(value, info)) is not None:
+    def look(self, value: t.Any, info: inspect.Type, path: str, depth: int, known: _Refusal | None = None) -> None:
+        """Note what is wrong with a part; *known* is what msgspec said of it, if it did."""
+        if not self.full and (refusal := known or self.asked.part(value, self.asked.type_of(info))) is not None:
             self.note(refusal, value, info, path, depth)
 
     def note(self, refusal: _Refusal, value: t.Any, info: inspect.Type, path: str, depth: int) -> None:
         """Note what is wrong with a part that is refused: all that is found inside, and what msgspec says of it."""
         before = len(self.faults)
         if depth < DEPTH:
-            self.enter(value, info, path, depth + 1)
+            self.enter(refusal, value, _fitting(value, info), path, depth + 1)
         inside = self.faults[before:]
         same = (each for each in inside if refusal.path or each.path == path)
         if not any(each.message.startswith(refusal.message[:NAME_LENGTH]) for each in same):
@@ -200,34 +216,32 @@ class _Walk:
             self.faults.insert(before, Fault(path + refusal.path, message))
             del self.faults[self.limit :]
 
-    def add(self, path: str, message: str) -> None:
-        """Note one more fault, unless there are enough."""
-        if not self.full:
-            self.faults.append(Fault(path, message))
-
-    def enter(self, value: t.Any, info: inspect.Type, path: str, depth: int) -> None:
+    def enter(self, refusal: _Refusal, value: t.Any, info: t.Any, path: str, depth: int) -> None:
         """Look at what is in a part, where it is an object or an array as its type is."""
-        found = _fitting(value, info)
-        if isinstance(found, inspect.DictType):
-            self.enter_dict(value, found, path, depth)
-        elif isinstance(found, inspect.StructType | inspect.NamedTupleType) and not isinstance(value, c.Mapping):
-            first = int(getattr(found, "tag", None) is not None)  # the tag comes before the fields
-            self.enter_tuple(value, [None] * first + [each.type for each in found.fields], path, depth)
-        elif isinstance(found, inspect.TupleType):
-            self.enter_tuple(value, found.item_types, path, depth)
-        elif isinstance(found, inspect.CollectionType):
-            self.enter_items(value, found.item_type, lambda index: f"{path}[{index}]", depth)
-        elif found is not None:
-            self.enter_fields(value, found, path, depth)
+        if isinstance(info, inspect.DictType):
+            self.enter_dict(value, info, path, depth + DICT - 1)
+        elif isinstance(info, inspect.StructType | inspect.NamedTupleType) and not isinstance(value, c.Mapping):
+            tag = [] if getattr(info, "tag", None) is None else [inspect.AnyType()]  # it comes before the fields
+            self.enter_tuple(refusal, value, [*tag, *(each.type for each in info.fields)], path, depth)
+        elif isinstance(info, inspect.TupleType):
+            self.enter_tuple(refusal, value, info.item_types, path, depth)
+        elif isinstance(info, inspect.CollectionType):
+            self.enter_items(refusal, value, info.item_type, lambda index: f"{path}[{index}]", depth)
+        elif info is not None:
+            self.enter_fields(refusal, value, info, path, depth)
 
-    def enter_fields(self, value: c.Mapping[t.Any, t.Any], info: t.Any, path: str, depth: int) -> None:
+    def enter_fields(
+        self, refusal: _Refusal, value: c.Mapping[t.Any, t.Any], info: t.Any, path: str, depth: int
+    ) -> None:
         fields = {each.encode_name: each for each in info.fields}
+        exact = all(map(str.isidentifier, fields))  # else a name may look like a path
         strict = getattr(info, "forbid_unknown_fields", False)
         for name in value:
             if self.full:
                 return
             if name in fields:
-                self.look(value[name], fields[name].type, path + _label(name), depth)
+                known = refusal.below(f".{name}") if exact else None
+                self.look(value[name], fields[name].type, path + _label(name), depth, known)
             elif name == getattr(info, "tag_field", None):
                 self.look_at_tag(value[name], info, path)
             elif strict and isinstance(name, str):
@@ -238,7 +252,7 @@ class _Walk:
                 self.add(path, f"Object missing required field `{each.encode_name}`")
 
     def look_at_tag(self, value: t.Any, info: inspect.StructType, path: str) -> None:
-        refusal = self.refuse({info.tag_field: value}, info)
+        refusal = self.asked.part({info.tag_field: value}, info.cls)
         if refusal is not None and refusal.path == f".{info.tag_field}":
             self.add(path + refusal.path, refusal.message + _choices(refusal, info))
 
@@ -246,7 +260,7 @@ class _Walk:
         keys = list(value)
         if self.asked.part(dict.fromkeys(keys), _DICT[self.asked.type_of(info.key_type), t.Any]) is not None:
             self.enter_keys(keys, info.key_type, path)
-        self.enter_items(list(value.values()), info.value_type, lambda index: path + _label(keys[index]), depth)
+        self.enter_items(None, list(value.values()), info.value_type, lambda index: path + _label(keys[index]), depth)
 
     def enter_keys(self, keys: list[t.Any], info: inspect.Type, path: str) -> None:
         alone = _DICT[self.asked.type_of(info), t.Any]
@@ -257,24 +271,37 @@ class _Walk:
                 self.add(path, f"{refusal.message}{_choices(refusal, info)}; it is the key {_shorten(repr(key))}")
 
     def enter_tuple(
-        self, value: c.Sequence[t.Any], types: c.Iterable[inspect.Type | None], path: str, depth: int
+        self, refusal: _Refusal, value: c.Sequence[t.Any], types: c.Sequence[inspect.Type], path: str, depth: int
     ) -> None:
         for index, (item, info) in enumerate(zip(value, types, strict=False)):
-            if info is not None:
-                self.look(item, info, f"{path}[{index}]", depth)
+            self.look(item, info, f"{path}[{index}]", depth, refusal.below(f"[{index}]"))
 
     def enter_items(
-        self, value: c.Sequence[t.Any], info: inspect.Type, label: c.Callable[[int], str], depth: int
+        self,
+        refusal: _Refusal | None,
+        value: c.Sequence[t.Any],
+        info: inspect.Type,
+        label: c.Callable[[int], str],
+        depth: int,
     ) -> None:
         together = _LIST[self.asked.type_of(info)]
-        for start in range(0, len(value), CHUNK):
-            chunk = value[start : start + CHUNK]
-            if self.asked.part(chunk, together) is None:
+        start, found = 0, None if refusal is None else refusal.item()
+        while start < len(value) and not self.full:
+            if found is None:
+                chunk = value[start : start + CHUNK]
+                try:
+                    refusal = self.asked.convert(chunk, together)
+                except Exception:  # one of them has a class that fails by itself
+                    for index, item in enumerate(chunk, start):
+                        self.look(item, info, label(index), depth)
+                    refusal = None
+                found = None if refusal is None else refusal.item()
+            if found is None:
+                start += CHUNK
                 continue
-            for index, item in enumerate(chunk, start):
-                if self.full:
-                    return
-                self.look(item, info, label(index), depth)
+            index = start + found[0]
+            self.note(found[1], value[index], info, label(index), depth)
+            start, found = index + 1, None
 
 
 def _type_of(info: inspect.Type) -> t.Any:

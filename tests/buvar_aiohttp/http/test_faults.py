@@ -249,6 +249,7 @@ def test_a_class_that_is_broken_hides_no_fault():
             raise KeyError("a")
 
     assert told(["x", {"a": 1}], tuple[int, Broken]) == [("$[0]", "Expected `int`, got `str`")]
+    assert [each.path for each in find(["x", {"a": 1}, "y"], list[Broken])] == ["$[0]", "$[2]"]
     with pytest.raises(KeyError):
         find([1, {"a": 1}], tuple[int, Broken])
 
@@ -275,7 +276,7 @@ def test_the_depth_is_limited():
 
     wrong = {"size": "x", "kids": 1}
     assert len(find(nest(wrong, faults.DEPTH // 2 - 1), Tree)) == 2
-    deep = 2 * faults.DEPTH
+    deep = faults.DEPTH
     assert told(nest(wrong, deep), Tree) == [(f"${'.kids[0]' * deep}.size", "Expected `int`, got `str`")]
 
 
@@ -289,26 +290,41 @@ def test_what_is_nested_too_deep_is_a_fault():
         (value,) = value.popitem()[1]
 
 
-class Counting(faults._Asked):
-    """Counts how much msgspec is asked to convert."""
+class Made(msgspec.Struct):
+    """Counts how often msgspec makes one."""
 
-    items = 0
+    kids: "list[Made] | dict[str, Made]" = []
+    count: t.ClassVar[int] = 0
 
-    def convert(self, value, tp):
-        Counting.items += len(value) if isinstance(value, list) else 1
-        return super().convert(value, tp)
+    def __post_init__(self):
+        Made.count += 1
 
 
-@pytest.mark.parametrize("wrong", [1, 60, 1000])
-def test_the_work_for_a_huge_array_is_bounded(monkeypatch, wrong):
-    """An item of a huge array is converted once more with its neighbours, and alone only beside a wrong one."""
-    value = [0] * 100_000
+@pytest.mark.parametrize("wrong", [1, 30, 5000])
+@pytest.mark.parametrize("depth", [0, 10, 45])
+def test_the_work_is_bounded(monkeypatch, wrong, depth):
+    """What lies deep is converted about once more, however many are wrong."""
+    value = [{} for _ in range(10_000)]
     for number in range(1, wrong + 1):
-        value[-number * 90] = "x"
-    monkeypatch.setattr(faults, "_Asked", Counting)
-    monkeypatch.setattr(Counting, "items", 0)
-    assert len(find(value, list[int])) == min(wrong, faults.LIMIT)
-    assert Counting.items <= 2 * len(value) + (faults.LIMIT + 1) * faults.CHUNK
+        value[-number * 2] = {"kids": "x"}
+    for _ in range(depth):
+        value = [{}, {"kids": value}, {}]
+    monkeypatch.setattr(Made, "count", 0)
+    assert len(find(value, list[Made])) == min(wrong, faults.LIMIT)
+    assert Made.count <= 2 * 10_000 + faults.LIMIT * faults.CHUNK
+
+
+@pytest.mark.parametrize("depth", [3, 90])
+def test_the_work_in_dicts_is_bounded(monkeypatch, depth):
+    """What lies in dicts is converted once more with each level, but only with the first few levels."""
+    value = {str(number): {} for number in range(1000)} | {"a": {"kids": "x"}}
+    for _ in range(depth):
+        value = {"b": {"kids": value}, "c": {}}
+    monkeypatch.setattr(Made, "count", 0)
+    (found,) = find(value, dict[str, Made])
+    assert found.message == "Expected `object | array`, got `str`"
+    assert ("[...]" in found.path) == (depth == 90)
+    assert Made.count <= (2 + 2 * faults.DEPTH // faults.DICT) * 1200
 
 
 def test_what_a_client_chose_is_shortened():
