@@ -133,7 +133,7 @@ def buvar_stage(
     from buvar import plugin
 
     _set_up_before(request, "buvar_adapters_setup_contextvars")  # the stage has the adapters that are current now
-    _set_up_before(request, "buvar_override")  # what is overridden is so until the stage is torn down
+    _set_up_overrides(request)  # what is overridden is so before plugins are loaded, and until they are torn down
 
     class NoSignals(plugin.Signals):
         """The signals stay pytest's: Ctrl-C ends the run."""
@@ -215,6 +215,34 @@ def _set_up_before(request: pytest.FixtureRequest, name: str) -> None:
     """Set up the fixture *name* first, if the test asks for it, in whatever order it does."""
     if name in request.fixturenames:
         request.getfixturevalue(name)
+
+
+def _set_up_overrides(request: pytest.FixtureRequest) -> None:
+    """Set up those fixtures of the test first that override, and need no stage, in whatever order it asks for them.
+
+    One that takes the request, and not for its parameter, may ask by hand for the stage: it has its turn as usual.
+    """
+    info = getattr(request.node, "_fixtureinfo", None)
+    definitions = {} if info is None else info.name2fixturedefs
+    needs = {name: _needs(name, definitions) for name in request.fixturenames}
+    override = {name for name, needed in needs.items() if "buvar_override" in needed and "buvar_stage" not in needed}
+    by_hand = {
+        name
+        for name in override - {"buvar_override"}
+        if any("request" in each.argnames and not each.params for each in definitions.get(name, ()))
+    }
+    for name in request.fixturenames:
+        if name in override and by_hand.isdisjoint(needs[name]):
+            request.getfixturevalue(name)
+
+
+def _needs(name: str, definitions: c.Mapping[str, c.Sequence[pytest.FixtureDef[t.Any]]]) -> set[str]:
+    """Return the fixture *name* and all those that it asks for, directly or not."""
+    found, new = set(), {name}
+    while new:
+        found |= new
+        new = {each for one in new for fixture in definitions.get(one, ()) for each in fixture.argnames} - found
+    return found
 
 
 def _asyncio_plugin(config: pytest.Config) -> t.Any:

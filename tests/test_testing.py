@@ -565,6 +565,66 @@ def test_overrides_are_undone_in_any_case(inner):
     result.stdout.fnmatch_lines(["*AT TEARDOWN fake*", "*AT TEARDOWN real*"])
 
 
+@pytest.mark.parametrize("mode", ["auto", None])
+def test_fixtures_that_override_come_first(inner, mode):
+    """A fixture that overrides acts before the plugins are loaded, wherever the test names it, unless it needs them."""
+    inner(
+        """
+        import pytest
+        from buvar import context, di, plugin
+        from buvar.di import nject_now
+
+        @pytest.fixture
+        def fake(buvar_override):
+            return buvar_override(str, "fake")
+
+        @pytest.fixture
+        def faked(fake):
+            return fake
+
+        @pytest.fixture
+        def late(buvar_override, buvar_plugin_context):
+            assert buvar_plugin_context.get(tuple) == ("real",)
+            return buvar_override(str, "late")
+
+        def real() -> str:
+            return "real"
+
+        async def prepare():
+            di.register(real)
+            context.add((await di.nject(str),))
+
+        @pytest.mark.buvar_plugins("test_inner")
+        def test_named_last(buvar_plugin_context, faked):
+            assert buvar_plugin_context.get(tuple) == ("fake",)
+
+        @pytest.mark.buvar_plugins("test_inner")
+        @pytest.mark.usefixtures("fake")
+        def test_used(buvar_plugin_context):
+            assert buvar_plugin_context.get(tuple) == ("fake",)
+
+        @pytest.mark.buvar_plugins("test_inner")
+        def test_needs_the_plugins(buvar_plugin_context, late):
+            assert (buvar_plugin_context.get(tuple), nject_now(str)) == (("real",), "late")
+
+        @pytest.mark.buvar_plugins("test_inner")
+        def test_no_override(buvar_plugin_context):
+            assert buvar_plugin_context.get(tuple) == ("real",)
+
+        class TestAsksByHand:
+            @pytest.fixture
+            def fake(self, request, buvar_override):
+                assert request.getfixturevalue("buvar_plugin_context").get(tuple) == ("real",)
+                return buvar_override(str, "fake")
+
+            @pytest.mark.buvar_plugins("test_inner")
+            def test_it(self, fake):
+                assert nject_now(str) == "fake"
+        """,
+        mode=mode,
+    ).assert_outcomes(passed=5)
+
+
 # -- teardown
 
 
