@@ -50,7 +50,7 @@ EXPORTS = {
     """,
     "buvar_aiohttp": "AioHttpConfig prepare prepare_app prepare_client_session prepare_server",
     "buvar_aiohttp.json": "Jsonify StandardJsonify jsonify prepare response",
-    "buvar_aiohttp.testing": "buvar_aiohttp_app buvar_aiohttp_client",
+    "buvar_aiohttp.testing": "buvar_aiohttp_app buvar_aiohttp_client buvar_aiohttp_port client",
 }
 # made for the module itself: type variables and its logger
 OWN = ("TypeVar", "ParamSpec", "get_logger")

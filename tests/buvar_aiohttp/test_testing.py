@@ -155,6 +155,174 @@ def test_pytest_aiohttps_own_fixtures(inner):
     ).assert_outcomes(passed=2)
 
 
+PORT = """
+import asyncio
+import aiohttp.test_utils
+import psutil
+import pytest
+import urllib.request
+
+class Narrow(aiohttp.test_utils.TestClient):
+    def __init__(self, server):
+        super().__init__(server)
+
+def listening():
+    return [each.laddr.port for each in psutil.Process().net_connections("inet") if each.status == "LISTEN"]
+
+@pytest.mark.buvar_plugins("the_site")
+async def test_no_port(buvar_aiohttp_client):
+    assert listening() == []
+    assert (await buvar_aiohttp_client.get("/")).status == 200
+
+@pytest.mark.buvar_plugins("the_site")
+async def test_port(buvar_aiohttp_client, buvar_aiohttp_port):
+    assert listening() == [buvar_aiohttp_port] == [buvar_aiohttp_client.port]
+    assert await (await buvar_aiohttp_client.get("/")).text() == "from the plugin"
+
+    def read():
+        with urllib.request.urlopen(f"http://127.0.0.1:{buvar_aiohttp_port}/") as response:
+            return response.read()
+
+    assert await asyncio.to_thread(read) == b"from the plugin"
+
+@pytest.mark.usefixtures("buvar_aiohttp_port")
+async def test_use(buvar_aiohttp_client):
+    assert listening() == [buvar_aiohttp_client.port]
+
+class TestNarrow:
+    @pytest.fixture
+    def aiohttp_client_cls(self):
+        return Narrow
+
+    @pytest.mark.buvar_plugins("the_site")
+    async def test_narrow(self, buvar_aiohttp_client):
+        assert type(buvar_aiohttp_client) is Narrow
+        assert listening() == [buvar_aiohttp_client.port]
+        assert (await buvar_aiohttp_client.get("/")).status == 200
+"""
+
+
+def test_a_port_is_asked_for(inner):
+    """The application listens on a port only where a test asks for it, or its class of clients cannot do without."""
+    inner(PORT).assert_outcomes(passed=4)
+
+
+OVERRIDE = """
+import aiohttp.web
+import pytest
+from buvar import context, di, plugin
+from buvar_aiohttp import testing
+
+pytestmark = pytest.mark.asyncio
+built = []
+
+class Mailer:
+    def __init__(self):
+        built.append(self)
+
+    def send(self):
+        return "sent"
+
+class Fake(Mailer):
+    def __init__(self): ...
+
+    def send(self):
+        return "faked"
+
+async def prepare(load: plugin.Loader):
+    await load("buvar_aiohttp")
+    di.singleton(Mailer)
+    kept = await di.nject(Mailer)
+
+    async def send(request):
+        return aiohttp.web.Response(text=f"{kept.send()} {(await di.nject(Mailer)).send()}")
+
+    context.get(aiohttp.web.Application).router.add_get("/send", send)
+
+async def sent(client):
+    async with client.get("/send") as response:
+        return await response.text()
+
+@pytest.fixture
+def mailer(buvar_override):
+    return buvar_override(Mailer, Fake())
+
+@pytest.mark.buvar_plugins("test_inner")
+async def test_by_fixture(buvar_aiohttp_client, mailer):
+    assert await sent(buvar_aiohttp_client) == "faked faked"
+    assert built == []
+
+async def test_in_the_test(buvar_override, buvar_stage, buvar_load):
+    buvar_override(Mailer, Fake())
+    await buvar_load("test_inner")
+    async with testing.client(buvar_stage) as client:
+        assert await sent(client) == "faked faked"
+    assert built == []
+
+@pytest.mark.buvar_plugins("test_inner")
+async def test_when_built(buvar_aiohttp_client, buvar_override):
+    buvar_override(Mailer, Fake())
+    assert await sent(buvar_aiohttp_client) == "sent faked"
+    assert len(built) == 1
+    built.clear()
+
+async def test_without_fixtures(buvar_adapters_setup_contextvars):
+    async with testing.client("test_inner", overrides={Mailer: Fake()}) as client:
+        assert await sent(client) == "faked faked"
+    assert built == []
+
+@pytest.mark.buvar_plugins("test_inner")
+async def test_nothing_is_left(buvar_aiohttp_client):
+    assert await sent(buvar_aiohttp_client) == "sent sent"
+"""
+
+
+@pytest.mark.parametrize(("mode", "others"), [("auto", ("asyncio", "aiohttp")), ("strict", ("asyncio",))])
+def test_what_is_injected_is_overridden(inner, mode, others):
+    """A fake is injected into handlers, and the real thing is not even built where it is overridden in time."""
+    inner(OVERRIDE, mode=mode, others=others).assert_outcomes(passed=5)
+
+
+def test_the_client_needs_no_other_plugin(inner):
+    """Without pytest-asyncio, and without any fixture, the client works on a loop that the test runs itself."""
+    inner(
+        """
+        import asyncio
+        from buvar_aiohttp import testing
+
+        async def get():
+            async with testing.client("the_site") as client:
+                return await (await client.get("/")).text()
+
+        def test_get():
+            assert asyncio.run(get()) == "from the plugin"
+        """,
+        mode=None,
+    ).assert_outcomes(passed=1)
+
+
+ASYNC_FIXTURE = """
+import pytest
+import pytest_asyncio
+from buvar_aiohttp import testing
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def client():
+    async with testing.client("the_site") as made:
+        yield made
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("number", range(2))
+async def test_get(client, number):
+    assert (await client.get("/")).status == 200
+"""
+
+
+def test_a_fixture_of_ones_own(inner):
+    """A client lives in an async fixture of any scope, which is left in another task than it was entered in."""
+    inner(ASYNC_FIXTURE, mode="strict", others=("asyncio",)).assert_outcomes(passed=2)
+
+
 def test_a_handler_that_fails_is_a_500(inner):
     """An error in a handler is the client's answer and not the end of the test; all is closed afterwards."""
     inner(
