@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
+import weakref
 
 import attrs
 from aiohttp import WSCloseCode, web
