@@ -10,7 +10,7 @@ from aiohttp import web
 
 from buvar import context, di, diagnostic, plugin
 
-from . import connections, homes, routes
+from . import connections, homes, routes, trie
 from .http import after, ending, mounting
 
 
@@ -19,6 +19,7 @@ async def prepare_app(load: plugin.Loader) -> None:
     await load("buvar.plugins.bg")
     di.scoped(after.of)
     app = context.add(web.Application())
+    object.__setattr__(app, "_router", trie.Router())  # before anything is added; to pass it is deprecated
     # not a middleware: the first one costs each request more than the scope does
     object.__setattr__(app, "_make_handler", connections.serving(app._make_handler))
     app[ending.OPEN] = weakref.WeakSet()
