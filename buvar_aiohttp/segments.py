@@ -95,19 +95,22 @@ def read(resource: web.DynamicResource) -> Template:
     parts = list(_parts(resource))
     if "".join(part.pattern for part in parts) != resource._pattern.pattern:
         return attrs.evolve(beginning(resource.canonical), pattern=resource._pattern)  # it is not what we know
-    parts = [attrs.evolve(part, text=decoded(part.text)) for part in parts]
+    pattern = resource._pattern
+    if any("%" in part.text for part in parts):
+        parts = [attrs.evolve(part, text=decoded(part.text)) for part in parts]
+        pattern = re.compile("".join(part.pattern for part in parts))
     segments: list[Segment] = []
     names: list[tuple[str, int]] = []
     plain = True
     for column in _columns(parts):
         segment = _segment(column)
         if segment is None:
-            return Template(tuple(segments), tail=True, pattern=_whole(parts))
+            return Template(tuple(segments), tail=True, pattern=pattern)
         if segment.kind is Kind.WILD:
             names.append((str(column[0].name), len(segments)))
         plain = plain and segment.kind is not Kind.PATTERN
         segments.append(segment)
-    return Template(tuple(segments), names=tuple(names), pattern=None if plain else _whole(parts))
+    return Template(tuple(segments), names=tuple(names), pattern=None if plain else pattern)
 
 
 def _parts(resource: web.DynamicResource) -> c.Iterator[_Part]:
@@ -145,7 +148,3 @@ def _segment(column: list[_Part]) -> Segment | None:
     if not all(_LOCAL.fullmatch(part.regex) for part in column):
         return None
     return Segment(Kind.PATTERN, "".join(part.nameless for part in column), column[0].text, column[-1].text)
-
-
-def _whole(parts: c.Iterable[_Part]) -> re.Pattern[str]:
-    return re.compile("".join(part.pattern for part in parts))
