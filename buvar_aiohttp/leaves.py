@@ -70,8 +70,9 @@ class Asked:
         self.host = host
         self.answers = answers
         self.options = options
-        # the asterisk of OPTIONS has none
-        self.segments = path.split("/")[1:] if path.startswith("/") else []
+        self.segments = path.split("/")  # before the first slash there is nothing
+        if self.segments[0]:
+            del self.segments[1:]  # but with the asterisk of OPTIONS
         self.allowed: set[str] = set()
 
 
@@ -108,14 +109,14 @@ def of(resource: Resource, values: dict[str, str], asked: Asked) -> UrlMappingMa
 
 @attrs.frozen
 class Named:
-    """A path of text and names: of each name it is known which segment it is for."""
+    """A path of text and names: of each name it is known which segment it is for, the first being 1."""
 
     resource: web.DynamicResource
     names: tuple[tuple[str, int], ...]
 
     def find(self, asked: Asked) -> Found | None:
-        found = asked.segments
-        return of(self.resource, {name: found[index] for name, index in self.names}, asked)
+        segments = asked.segments
+        return of(self.resource, {name: segments[index] for name, index in self.names}, asked)
 
 
 @attrs.frozen
@@ -217,13 +218,6 @@ class _Patterns:
         return [found[order] for order in sorted(found, reverse=True)]
 
 
-def _first(some: c.Iterable[Leaf], asked: Asked) -> Found | None:
-    for leaf in some:
-        if (found := leaf.find(asked)) is not None:
-            return found
-    return None
-
-
 _EMPTY: t.Final = frozenset({""})
 
 
@@ -262,20 +256,21 @@ class Node:
         self.patterns = self.patterns or _Patterns()
         return self.patterns.node(segment)
 
-    def find(self, asked: Asked) -> Found | None:
+    def find(self, asked: Asked) -> Found | None:  # noqa: C901, one loop without calls, since each one takes time
         """Return the first that *asked* finds from here on."""
         segments = asked.segments
         last = len(segments)
         nameless = _nameless(asked) if "{" in asked.path or "}" in asked.path else _EMPTY
         waiting: list[tuple[Node, int]] = []  # the last of these is the first to be tried
-        node, depth = self, 0
+        node, depth = self, 1
         while True:
             child = None
             if node.rest is not None:
                 waiting.append((node.rest, last))
             if depth == last:
-                if (found := _first(node.leaves, asked)) is not None:
-                    return found
+                for leaf in node.leaves:
+                    if (found := leaf.find(asked)) is not None:
+                        return found
             else:
                 segment = segments[depth]
                 depth += 1

@@ -49,8 +49,8 @@ class Segment:
 class Template:
     """The *segments* of a path; with a *tail* they are its beginning.
 
-    *names* says by which name each wild segment is known. Where there are other dynamic segments, or a tail, there is a
-    *pattern* that the whole path has to match.
+    *names* says by which name each wild segment is known, the first segment being 1. Where there are other dynamic
+    segments, or a tail, there is a *pattern* that the whole path has to match.
     """
 
     segments: tuple[Segment, ...]
@@ -107,7 +107,7 @@ def read(resource: web.DynamicResource) -> Template:
         if segment is None:
             return Template(tuple(segments), tail=True, pattern=pattern)
         if segment.kind is Kind.WILD:
-            names.append((str(column[0].name), len(segments)))
+            names.append((str(column[0].name), len(segments) + 1))
         plain = plain and segment.kind is not Kind.PATTERN
         segments.append(segment)
     return Template(tuple(segments), names=tuple(names), pattern=None if plain else pattern)

@@ -65,7 +65,7 @@ class Router(web.UrlDispatcher):
         sub-application.
         """
         found = self._look_up(request, {})
-        return None if isinstance(found, leaves.Question) else found
+        return None if found.__class__ is leaves.Question else t.cast("web.UrlMappingMatchInfo", found)
 
     def match(self, method: str, path: str, host: str = "") -> web.UrlMappingMatchInfo | None:
         """Return what a request of *method* for *path* gets; None as in `look_up`.
@@ -84,9 +84,8 @@ class Router(web.UrlDispatcher):
         index = self._index
         if index is None or index.size != len(self._resources):
             index = self._catch_up()
-        if index.domains is None:
-            # nothing comes before it
-            for resource in index.plain.get(path, ()):
+        if index.domains is None and path in index.plain:  # what most ask for, and nothing comes before it
+            for resource in index.plain[path]:
                 route = resource._routes.get(method) or resource._any_route
                 if route is not None:
                     return web.UrlMappingMatchInfo({}, route)
@@ -173,9 +172,10 @@ class Index:
         """Return the first of those that match, in their order; None if none does."""
         if self.domains is not None and (found := self.domains.find(asked)) is not None:
             return found
-        for resource in self.plain.get(asked.path, ()):
-            if (match := leaves.of(resource, {}, asked)) is not None:
-                return match
+        if asked.path in self.plain:
+            for resource in self.plain[asked.path]:
+                if (match := leaves.of(resource, {}, asked)) is not None:
+                    return match
         return self._root.find(asked)
 
 
