@@ -21,7 +21,7 @@ async def prepare_app(load: plugin.Loader) -> None:
     app = context.add(web.Application())
     object.__setattr__(app, "_router", trie.Router())  # before anything is added; to pass it is deprecated
     # not a middleware: the first one costs each request more than the scope does
-    object.__setattr__(app, "_make_handler", connections.serving(app._make_handler))
+    object.__setattr__(app, "_make_handler", connections.serving(app))
     app[ending.OPEN] = weakref.WeakSet()
     homes.settle(app)
     app.on_shutdown.append(ending.close_all)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import socket
 import ssl as tls
 import typing as t
@@ -13,8 +12,16 @@ import attrs
 from buvar import config, context, errors, fork, names
 from buvar.forking import uri as uris
 
+from .edges import checks, hosts, networks
+from .edges.compression import Compression
+from .edges.cors import Cors
+from .edges.proxies import X_FORWARDED, Header
+from .edges.request_id import RequestIds
+
 SECTION: t.Final = "aiohttp"
 ACCESS_LOG: t.Final = "aiohttp.log:access_logger"
+_HOSTS: t.Final = checks.each(hosts.is_pattern, hosts.EXPECTED)
+_NETWORKS: t.Final = checks.each(networks.is_network, networks.EXPECTED)
 
 
 @attrs.frozen
@@ -54,17 +61,6 @@ def access_logger(value: logging.Logger | str | bool | None) -> logging.Logger |
     return found
 
 
-def _between(low: int, high: float = math.inf) -> t.Any:
-    """Return a validator that passes its attribute on, by which the configuration finds the place of the value."""
-
-    def validate(_: object, attribute: attrs.Attribute[t.Any], value: float | None) -> None:
-        if value is not None and not low <= value <= high:
-            bounds = f"at least {low}" if high == math.inf else f"between {low} and {high}"
-            raise ValueError(f"{value} is not {bounds}", attribute)
-
-    return validate
-
-
 @attrs.define
 class AioHttpConfig(config.Config, section=SECTION):
     """Where and how the application is served.
@@ -77,25 +73,49 @@ class AioHttpConfig(config.Config, section=SECTION):
     #: the address to listen on; empty: all of IPv4; of a name its first IPv4 address
     host: str | None = None
     #: the port to listen on, 8080 by default, with TLS 8443
-    port: int | None = attrs.field(default=None, validator=_between(0, 65535))
+    port: int | None = attrs.field(default=None, validator=checks.between(0, 65535))
     #: the file of a unix socket to listen on
     path: str | None = None
     #: a socket: its URI, or the number of its file descriptor
     sock: socket.socket | None = None
     #: seconds that requests in flight may take at stop
-    shutdown_timeout: float = attrs.field(default=60.0, validator=_between(0))
+    shutdown_timeout: float = attrs.field(default=60.0, validator=checks.between(0))
     #: what to speak TLS with, from code
     ssl_context: tls.SSLContext | None = None
     #: the length of the queue of a socket that is not shared
-    backlog: int = attrs.field(default=128, validator=_between(1))
+    backlog: int = attrs.field(default=128, validator=checks.between(1))
     #: whether aiohttp handles INT and TERM in place of the stage: nothing is drained then
     handle_signals: bool = config.bool_var(False)
     #: the dotted name of a logger for requests; true: aiohttp's
     access_log: logging.Logger | None = attrs.field(default=None, converter=access_logger)
     #: seconds that idle connections have at stop to send one more request
-    linger: float = attrs.field(default=2.0, validator=_between(0))
+    linger: float = attrs.field(default=2.0, validator=checks.between(0))
     #: makes the server speak TLS
     ssl: Certificate | None = None
+    #: whether the access log has the queries of requests, in which secrets may be
+    access_log_query: bool = config.bool_var(False)
+    #: bytes of the longest body that is read as a whole; a longer one is answered 413
+    max_body: int = attrs.field(default=1024**2, validator=checks.between(0))
+    #: bytes of the longest first line of a request
+    max_line_size: int = attrs.field(default=8190, validator=checks.between(1))
+    #: bytes of the longest header
+    max_field_size: int = attrs.field(default=8190, validator=checks.between(1))
+    #: seconds after which a connection without a request is closed; better more than those of a proxy in front of it
+    keepalive_timeout: float = attrs.field(default=3630.0, validator=checks.between(0))
+    #: seconds that the head of a request may take, and that may pass within its body; 0: any time
+    read_timeout: float = attrs.field(default=60.0, validator=checks.between(0))
+    #: the hosts that are served, as 'example.org' or '*.example.org'; none: all
+    hosts: list[str] = attrs.field(factory=list, validator=_HOSTS)
+    #: the networks of proxies that are believed where a request came from
+    proxies: list[str] = attrs.field(factory=list, validator=_NETWORKS)
+    #: the headers of theirs that are believed: those that each of them sets or removes
+    proxy_headers: list[Header] = attrs.field(factory=lambda: list(X_FORWARDED))
+    #: which pages of other origins may read responses
+    cors: Cors | None = None
+    #: which responses are compressed
+    compression: Compression | None = None
+    #: gives each request an id
+    request_id: RequestIds | None = None
 
     def load_ssl(self) -> tls.SSLContext | None:
         """Return what to speak TLS with, None for plain HTTP. Raises `errors.ConfigError` for bad files."""

@@ -16,6 +16,7 @@ from aiohttp import web
 from buvar import context, scopes
 
 from . import failures
+from .edges import around, slow
 from .http import after
 
 if t.TYPE_CHECKING:
@@ -145,14 +146,23 @@ def _raise(error: web.HTTPException) -> Handler:
     return handle
 
 
+class WatchedConnection(slow.Watched, Connection):
+    """A connection whose client may not keep it waiting for ever."""
+
+    __slots__ = ()
+
+
 class Server(web.Server):
     """A server that makes such connections, and notes on the *row* of its worker how many are open."""
 
     #: where siblings see it; None where there are none
     row: Row | None = None
 
-    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
+    def __init__(self, *args: t.Any, read_timeout: float | None = None, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
+        self._watch: slow.Watch | None = None
+        if read_timeout is not None:
+            self._watch = slow.Watch(read_timeout, lambda: self._connections, self._loop)
         self._open: set[web.RequestHandler] = set()
         #: how many connections were open at once, at most, since somebody set it back; and how many have been closed
         self.peak = 0
@@ -160,7 +170,8 @@ class Server(web.Server):
 
     def __call__(self) -> Connection:
         """Make the protocol of a new connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+        kind = Connection if self._watch is None else WatchedConnection
+        return kind(self, loop=self._loop, **self._kwargs)
 
     def opened(self, connection: web.RequestHandler) -> None:
         """Count *connection*: it is accepted. To count it once more does nothing."""
@@ -182,6 +193,8 @@ class Server(web.Server):
         if handler not in self._open:  # it was accepted by another server than ours
             self.opened(handler)
         super().connection_made(handler, transport)
+        if self._watch is not None:
+            self._watch.start()
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Forget a connection that is closed."""
@@ -199,14 +212,17 @@ class Server(web.Server):
             self.row.requests = self.requests_count
 
 
-def serving(make: c.Callable[..., web.Server]) -> c.Callable[..., Server]:
-    """Return *make*, which is what an application's runner has its server made by, so that requests are scopes."""
+def serving(app: web.Application) -> c.Callable[..., Server]:
+    """Return what the runner of *app* is to have its server made by, so that requests are scopes, within its edges."""
+    make = app._make_handler
 
     def make_scoped(**kwargs: t.Any) -> Server:
         made = make(**kwargs)
+        edges = around.of(app)
         return Server(
-            made.request_handler,
-            request_factory=made.request_factory,
+            edges.around(made.request_handler),
+            read_timeout=edges.read_timeout,
+            request_factory=edges.factory(app, made.request_factory),
             handler_cancellation=made.handler_cancellation,
             loop=made._loop,
             **made._kwargs,

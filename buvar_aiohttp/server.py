@@ -25,7 +25,7 @@ from buvar import context, di, fork, plugin
 from buvar.forking import uri as uris
 from buvar.forking.board import Board, Row
 
-from . import connections, listeners
+from . import connections, edges, listeners
 from .acceptor import Site
 from .app import prepare_app
 from .config import AioHttpConfig
@@ -229,9 +229,11 @@ async def prepare_server(
     """Load the application and serve it as `AioHttpConfig` says: a component, or the section ``aiohttp``."""
     await load("buvar.config", prepare_app)
     config = await di.nject(AioHttpConfig)
+    app = context.get(web.Application)
+    edges.settle(app, config)
     runner = Runner(
-        context.get(web.Application),
-        access_log=config.access_log,
+        app,
+        **edges.server_options(config),
         handle_signals=config.handle_signals,
         # the server waits for requests itself: aiohttp does not read bodies any more when it does
         shutdown_timeout=OBEY_TIMEOUT,

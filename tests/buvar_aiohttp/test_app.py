@@ -2,10 +2,12 @@
 
 import asyncio
 import collections.abc as c
+import logging
 import threading
 
 import aiohttp
 import pytest
+import structlog
 from aiohttp import web
 
 from buvar import context, di, plugin
@@ -301,7 +303,7 @@ def test_the_application_comes_alone():
     assert plugin.stage(prepare) == []
 
 
-async def test_a_configured_access_log_is_written(served, caplog):
+async def test_a_configured_access_log_is_written(served):
     """With an access log each request is an entry of it; without, none is."""
 
     async def routes():
@@ -310,8 +312,9 @@ async def test_a_configured_access_log_is_written(served, caplog):
 
         context.get(web.Application).router.add_get("/", handle)
 
-    caplog.set_level("INFO", "aiohttp.access")
+    logging.getLogger("aiohttp.access").setLevel("INFO")
     for access_log, entries in ((None, 0), (True, 1)):
-        async with served(routes, access_log=access_log) as session, session.get("/"):
-            pass
-        assert caplog.text.count("GET /") == entries
+        with structlog.testing.capture_logs() as events:
+            async with served(routes, access_log=access_log) as session, session.get("/"):
+                pass
+        assert [event["event"] for event in events].count("request") == entries
