@@ -13,6 +13,8 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
 
+from . import request_id
+
 if t.TYPE_CHECKING:
     import logging
 
@@ -51,7 +53,7 @@ class AccessLog(AbstractAccessLogger):
         }
         if (agent := request.headers.get(hdrs.USER_AGENT)) is not None:
             fields["user_agent"] = printable(agent[:_AGENT_LENGTH])
-        if (text := getattr(request, "id", None)) is not None:
+        if (text := request.get(request_id.KEY)) is not None:
             fields["request_id"] = text
         error = sys.exception()
         if error is not None and not isinstance(error, web.HTTPException):

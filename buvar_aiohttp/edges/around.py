@@ -60,7 +60,9 @@ class Edges:
         """Return what makes the requests of *app*: *make*, if no edge has to do with them."""
         if self.is_open:
             return make
-        kind = Request if self.proxies is None else ForwardedRequest
+        kind: type[Request] = Request if self.proxies is None else ForwardedRequest
+        # a class for each application: its requests, and their clones, know its edges at no cost
+        own = type(kind.__name__, (kind,), {"edges": self})
 
         def make_request(
             message: RawRequestMessage,
@@ -69,9 +71,7 @@ class Edges:
             writer: AbstractStreamWriter,
             task: asyncio.Task[None],
         ) -> web.BaseRequest:
-            made = app._make_request(message, payload, protocol, writer, task, kind)
-            made.edges = self
-            return made
+            return app._make_request(message, payload, protocol, writer, task, own)
 
         return make_request
 
@@ -79,10 +79,7 @@ class Edges:
 class Request(web.Request):
     """A request that has its responses marked, those too that no route has to do with."""
 
-    ATTRS = web.Request.ATTRS | frozenset({"edges", "id"})
-    edges: Edges
-    #: the request id, None before there is one
-    id: str | None = None
+    edges: t.ClassVar[Edges]
 
     @property
     def peername(self) -> t.Any:

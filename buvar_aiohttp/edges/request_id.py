@@ -12,16 +12,17 @@ import typing as t
 
 import attrs
 import structlog
+from aiohttp import web
 
 from buvar import context
 
 from . import checks, headers, networks
 
 if t.TYPE_CHECKING:
-    from aiohttp import web
-
     from .around import Request
 
+#: where a request has its id, as it is logged
+KEY: t.Final = web.RequestKey("request_id", str)
 #: visible ASCII; longer ones are not taken from anybody
 _VALID: t.Final = re.compile(r"[!-~]{1,128}")
 
@@ -62,7 +63,7 @@ class Edge:
     def enter(self, request: Request) -> None:
         """Give *request* its id. The log has it for as long as the task of the request lives."""
         text = self._inbound(request) or secrets.token_hex(16)
-        request.id = text
+        request[KEY] = text
         structlog.contextvars.bind_contextvars(request_id=text)
         context.add(RequestId(text))
 
@@ -72,7 +73,7 @@ class Edge:
             return None
         return text if _VALID.fullmatch(text) else None
 
-    def mark(self, request: Request, response: web.StreamResponse) -> None:
+    def mark(self, request: web.Request, response: web.StreamResponse) -> None:
         """Have *response* say the id."""
-        if request.id is not None:
-            response.headers[self.header] = request.id
+        if (text := request.get(KEY)) is not None:
+            response.headers[self.header] = text
