@@ -49,6 +49,7 @@ EXPORTS = {
         reset_buvar_context reset_config_sections wrap_in_buvar_plugin_context
     """,
     "buvar_aiohttp": "AioHttpConfig prepare prepare_app prepare_client_session prepare_server",
+    "buvar_aiohttp.edges": "RequestId server_options settle",
     "buvar_aiohttp.json": "Jsonify StandardJsonify jsonify prepare response",
     "buvar_aiohttp.testing": "buvar_aiohttp_app buvar_aiohttp_client buvar_aiohttp_port client",
 }
