@@ -146,12 +146,6 @@ def _raise(error: web.HTTPException) -> Handler:
     return handle
 
 
-class WatchedConnection(slow.Watched, Connection):
-    """A connection whose client may not keep it waiting for ever."""
-
-    __slots__ = ()
-
-
 class Server(web.Server):
     """A server that makes such connections, and notes on the *row* of its worker how many are open."""
 
@@ -170,8 +164,7 @@ class Server(web.Server):
 
     def __call__(self) -> Connection:
         """Make the protocol of a new connection."""
-        kind = Connection if self._watch is None else WatchedConnection
-        return kind(self, loop=self._loop, **self._kwargs)
+        return Connection(self, loop=self._loop, **self._kwargs)
 
     def opened(self, connection: web.RequestHandler) -> None:
         """Count *connection*: it is accepted. To count it once more does nothing."""

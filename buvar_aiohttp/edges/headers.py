@@ -32,6 +32,9 @@ def host_of(authority: str) -> str | None:
 
 def vary(headers: CIMultiDict[str], *names: str) -> None:
     """Have ``Vary`` say that the response depends on these headers of the request, beside what it says already."""
+    if hdrs.VARY not in headers:
+        headers[hdrs.VARY] = ", ".join(names)
+        return
     said = [name.strip() for line in headers.getall(hdrs.VARY, ()) for name in line.split(",") if name.strip()]
     known = {name.lower() for name in said}
     more = [name for name in names if name.lower() not in known]

@@ -1,15 +1,16 @@
-"""Slow clients: who keeps the server waiting within a request, for too long, is answered 408 and let go.
+"""Slow clients: who keeps the server waiting for a request, or within one, for too long is answered 408 and let go.
 
-A look at all connections, a few times within the timeout, notes on which of them the server waits for the client, and
-for how long; requests themselves pay nothing for it. A client is waited for
+A look at all connections, a few times within the timeout, notes on which of them the server waits for its client, and
+for how long: so requests pay nothing for it. A client is waited for
 
-| where                          | since                                   | then                                 |
-|--------------------------------|-----------------------------------------|--------------------------------------|
-| it has sent nothing yet        | it connected                            | the connection is closed             |
-| the head of a request is begun | its first byte                          | 408, then it is closed               |
-| a body is not at its end       | its last byte, while somebody can read  | reading it raises a 408, then closed |
+| where                               | since                                  | then                                |
+|-------------------------------------|----------------------------------------|-------------------------------------|
+| the head of its first request lacks | it connected                           | 408, and the connection is closed   |
+| a body is not at its end            | its last byte, while somebody may read | reading it raises a 408; closed |
+| a further head lacks                | the last response                      | ``keepalive_timeout`` has it closed |
 
-Between requests, ``keepalive_timeout`` counts. Who sends a head byte by byte is not better off than who sends nothing.
+However a head trickles in, its time does not begin anew; and who begins a further one has no more of the server than
+who sends nothing.
 """
 
 from __future__ import annotations
@@ -17,33 +18,25 @@ from __future__ import annotations
 import typing as t
 
 import attrs
+import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import _ErrInfo
 
 if t.TYPE_CHECKING:
     import asyncio
     import collections.abc as c
 
+log = structlog.get_logger(__name__)
+
 #: how often the connections are looked at within the timeout, and seconds between two looks at most
 LOOKS: t.Final = 4
 LONGEST: t.Final = 5.0
 _TEXT: t.Final = "the request was not complete in time"
-
-
-class Watched(web.RequestHandler):
-    """A connection that notes whether the head of a request has begun: mix it in before the class of connections."""
-
-    __slots__ = ("begun",)
-
-    def data_received(self, data: bytes) -> None:
-        """Take *data*."""
-        super().data_received(data)
-        if not self._messages and self._waiter is not None:
-            #: after how many requests a head began; it is complete if there were more since
-            self.begun = self._request_count
-
+_BODY: t.Final = f'{{"type":"about:blank","title":"Request Timeout","status":408,"detail":"{_TEXT}"}}'.encode()
+#: what is answered where there is no request yet that could be answered
+_RESPONSE: t.Final = (
+    b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\n"
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(_BODY), _BODY)
+)
 
 Waits: t.TypeAlias = "tuple[str, int, int]"
 
@@ -72,9 +65,10 @@ class Watch:
             if waits is not None:
                 former, since = before.get(each, (None, now))
                 since = since if former == waits else now
-                self._since[each] = waits, since
-                if now - since >= self.seconds:
-                    let_go(each, waits)
+                if now - since < self.seconds:
+                    self._since[each] = waits, since
+                else:
+                    let_go(each)
         if connections:
             self.start()
 
@@ -86,25 +80,23 @@ def waits_for(connection: t.Any) -> Waits | None:
     if request is not None:
         payload = request._payload
         paused = connection._reading_paused or connection._upgraded
-        return None if paused or payload.is_eof() else ("body", count, payload.total_bytes)
-    if connection._waiter is None or connection._waiter.done():
-        return None
-    if getattr(connection, "begun", None) == count:
-        return "head", count, 0
-    return None if count else ("first", 0, 0)
+        return None if paused or payload.is_eof() or payload.exception() else ("body", count, payload.total_bytes)
+    idle = connection._waiter is not None and not connection._waiter.done()
+    return ("head", 0, 0) if idle and not count else None
 
 
-def let_go(connection: t.Any, waits: Waits) -> None:
-    """Answer 408 on *connection*, if anything was asked, and have it closed."""
-    if waits[0] == "first":
+def let_go(connection: t.Any) -> None:
+    """Answer 408 on *connection*, and have it closed."""
+    request = connection._current_request
+    if request is None:
+        log.info("a request was not complete in time", remote=_remote(connection.peername))
+        connection.transport.write(_RESPONSE)
         connection.force_close()
-    elif waits[0] == "head":
-        # as the parser's own errors are answered
-        error = _ErrInfo(status=408, exc=HttpProcessingError(code=408, message=_TEXT), message=_TEXT)
-        connection._messages.append((error, EMPTY_PAYLOAD))
-        connection._waiter.set_result(None)
     else:
-        request = connection._current_request
         connection._lingering_time = 0.0  # what it still sends is not waited for
         request._message = request._message._replace(should_close=True)
         request._payload.set_exception(web.HTTPRequestTimeout(text=_TEXT))
+
+
+def _remote(peername: t.Any) -> str | None:
+    return str(peername[0]) if isinstance(peername, tuple) else None

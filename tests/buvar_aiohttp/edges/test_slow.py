@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 
 import pytest
@@ -28,32 +29,43 @@ async def response(reader):
     return head.split(b" ")[1].decode(), await reader.readexactly(length)
 
 
-async def test_who_sends_nothing_is_let_go(edged):
-    """A connection on which no request begins is closed without a word."""
-    async with edged(read_timeout=SHORT) as ask, connect(ask) as (reader, _):
-        assert await reader.read() == b""
+async def trickle(writer):
+    writer.write(b"GET / HTTP/1.1\r\n")
+    with contextlib.suppress(ConnectionError):
+        while True:
+            writer.write(b"X-A: b\r\n")
+            await writer.drain()
+            await asyncio.sleep(SHORT / 10)
 
 
-@pytest.mark.parametrize("first", [b"", b"GET /text/3 HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["first", "second"])
-async def test_a_head_that_never_ends_is_answered_408(edged, first):
-    """However it trickles in, the head of the first request, or of a later one, must be there in time."""
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+async def test_who_stops_before_the_end_of_a_head_is_answered_408(edged, sent):
+    """A connection on which no request comes in time is told so by a problem document, and closed."""
     async with edged(read_timeout=SHORT) as ask, connect(ask) as (reader, writer):
-        if first:
-            writer.write(first)
-            assert await response(reader) == ("200", b"tea")
-        writer.write(b"GET / HTTP/1.1\r\n")
-
-        async def trickle():
-            with contextlib.suppress(ConnectionError):
-                while True:
-                    writer.write(b"X-A: b\r\n")
-                    await writer.drain()
-                    await asyncio.sleep(SHORT / 10)
-
-        trickling = asyncio.create_task(trickle())
-        status, _ = await response(reader)
-        assert status == "408"
+        writer.write(sent)
+        status, body = await response(reader)
+        assert (status, json.loads(body)["status"]) == ("408", 408)
         assert await reader.read() == b""
+
+
+async def test_a_head_that_trickles_in_is_answered_408(edged):
+    """Each further byte gives no more time."""
+    async with edged(read_timeout=SHORT) as ask, connect(ask) as (reader, writer):
+        trickling = asyncio.create_task(trickle(writer))
+        with contextlib.suppress(ConnectionResetError):  # the answer, or what came after it was sent
+            assert (await response(reader))[0] == "408"
+            assert await reader.read() == b""
+        trickling.cancel()
+
+
+async def test_a_further_head_that_trickles_in_is_let_go(edged):
+    """After a response, all of the next head must be there within ``keepalive_timeout``."""
+    async with edged(keepalive_timeout=SHORT) as ask, connect(ask) as (reader, writer):
+        writer.write(b"GET /text/3 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await response(reader) == ("200", b"tea")
+        trickling = asyncio.create_task(trickle(writer))
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
         trickling.cancel()
 
 
@@ -122,7 +134,6 @@ async def test_web_sockets_may_be_silent(edged):
 async def test_without_a_timeout_nobody_is_looked_at(edged, monkeypatch):
     """0 turns it off, for nothing."""
     monkeypatch.setattr(slow.Watch, "_look", None)
-    monkeypatch.setattr(slow.Watched, "data_received", None)
     async with edged(read_timeout=0.0) as ask:
         assert (await ask()).status == 200
 
