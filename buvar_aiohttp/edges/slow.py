@@ -6,7 +6,7 @@ for how long: so requests pay nothing for it. A client is waited for
 | where                               | since                                  | then                                |
 |-------------------------------------|----------------------------------------|-------------------------------------|
 | the head of its first request lacks | it connected                           | 408, and the connection is closed   |
-| a body is not at its end            | its last byte, while somebody may read | reading it raises a 408; closed |
+| a body is not at its end            | its last byte, while somebody may read | reading it raises a 408; closed      |
 | a further head lacks                | the last response                      | ``keepalive_timeout`` has it closed |
 
 However a head trickles in, its time does not begin anew; and who begins a further one has no more of the server than
