@@ -1,17 +1,16 @@
 """Connections on which each request is a scope of its own, with the request as a component of it.
 
 A scope begins before the application sees the request, in the task that aiohttp handles the request in, and ends when
-the handler has: in `Connection.finish_response`, before the headers leave. Where aiohttp finishes no response, since
-the handler was cancelled, or failed when the client had left or parts of the response had, it ends with that error.
+the handler has, before the headers leave. Where there is no response, since the handler was cancelled, or failed when
+the client had left or parts of the response had, it ends with that error.
 """
 
 from __future__ import annotations
 
-import sys
 import typing as t
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from buvar import context, scopes
 
@@ -42,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 
 class Connection(web.RequestHandler):
-    """A connection whose requests are scopes.
+    """A connection whose requests are scopes, and whose errors are problems.
 
     It also redirects what no route matches, if a path that is spelt a little differently is one.
     """
@@ -52,32 +51,74 @@ class Connection(web.RequestHandler):
     async def _handle_request(
         self, request: web.BaseRequest, start_time: float | None, request_handler: t.Any
     ) -> tuple[web.StreamResponse, bool]:
-        # what `context.scope` does, written out; the request is filed, but not under its ten bases
+        # what aiohttp's does, in a scope. What `context.scope` does is written out; the request is filed, but not under
+        # its ten bases
         components = _current().push_scope(web.Request, request)
         _enter(components)
+        scope = components.maps[0]
+        self._request_in_progress = True
         try:
-            answered = await web.RequestHandler._handle_request(self, request, start_time, request_handler)
+            try:
+                self._current_request = request
+                response = await request_handler(request)
+            finally:
+                self._current_request = None
+            if response.__class__ is not web.Response and not _is_whole(response):
+                raise _no_response(response)
+            if scopes.EXITS in scope:
+                response = await self._closed(scope, request, response, None)
+            else:
+                scope[scopes.EXITS] = scopes.CLOSED
+            answered = await self.finish_response(request, response, start_time)
+        except Exception as error:
+            answered = await self._fail(scope, request, error, start_time)
         except BaseException as error:
-            # aiohttp's own error, where it can tell the client nothing, has the handler's as its context
-            handlers = error.__context__ if type(error) is ConnectionError else None
-            await _abandon(components.maps[0], handlers or error)
+            await _abandon(scope, error)
             raise
-        if request._state and after.KEY in request._state:
+        finally:
+            self._request_in_progress = False
+            if self._handler_waiter is not None:
+                self._handler_waiter.set_result(None)
+        if request._state and after.KEY in request._state and answered[0].status < 400:
             request._state[after.KEY].start()
         return answered
 
-    def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> c.Coroutine[t.Any, t.Any, tuple[web.StreamResponse, bool]]:
-        """Answer *request* with *resp*, which is whatever the handler returned, or the HTTPException that it raised."""
-        if (scope := _current().scope) is not None:
-            if scopes.EXITS in scope[0]:
-                # it is called while the handler's error, if there was one, is handled
-                return self._finish_scope(scope[0], sys.exception(), request, resp, start_time)
-            scope[0][scopes.EXITS] = scopes.CLOSED
-        if isinstance(resp, web.HTTPException):
-            return self._finish_error(request, resp, start_time)
-        return web.RequestHandler.finish_response(self, request, resp, start_time)
+    async def _fail(
+        self, scope: scopes.Scope, request: web.BaseRequest, error: Exception, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Answer *request*, which ended with *error*, while that is handled: what logs the access may look at it."""
+        try:
+            response = await self._answer(request, error)
+            response = await self._closed(scope, request, response, error)
+            return await self.finish_response(request, response, start_time)
+        except BaseException as broken:
+            # what no answer could tell is the error of the scope
+            await _abandon(scope, error if isinstance(broken, ConnectionError) else broken)
+            raise
+
+    async def _answer(self, request: web.BaseRequest, error: Exception) -> web.StreamResponse:
+        if not isinstance(error, web.HTTPException):
+            return self.handle_error(request, 504 if isinstance(error, TimeoutError) else 500, error)
+        if isinstance(request, web.Request) and _is_unmatched(request, error):
+            try:
+                await _normalize_path(request, _raise(error))
+            except web.HTTPException as redirect:
+                error = redirect
+        return failures.answer_of_aiohttp(request, error)
+
+    async def _closed(
+        self, scope: scopes.Scope, request: web.BaseRequest, response: web.StreamResponse, error: Exception | None
+    ) -> web.StreamResponse:
+        """Close *scope*; return *response*, or 500 where that fails: what could not be committed is no success."""
+        if scope.setdefault(scopes.EXITS, scopes.CLOSED) is scopes.CLOSED:
+            return response
+        if isinstance(error, web.HTTPException) and error.status < 400:
+            error = None  # a redirect is no failure
+        try:
+            await scopes.close(scope, "request", error, _stay, None)
+        except Exception as failure:
+            return self.handle_error(request, 500, failure)
+        return response
 
     def handle_error(
         self,
@@ -90,39 +131,21 @@ class Connection(web.RequestHandler):
 
         Raises ConnectionError where a part of a response is sent already.
         """
-        return failures.answer(request, status, exc or sys.exception(), message)
+        return failures.answer(request, status, exc, message)
 
-    async def _finish_scope(
-        self,
-        scope: scopes.Scope,
-        error: BaseException | None,
-        request: web.BaseRequest,
-        resp: web.StreamResponse,
-        start_time: float | None,
-    ) -> tuple[web.StreamResponse, bool]:
-        if isinstance(error, web.HTTPException) and error.status < 400:
-            error = None  # a redirect is no failure
-        try:
-            await scopes.close(scope, "request", error, _stay, None)
-        except Exception as failure:  # so that what could not be committed is no success
-            resp = self.handle_error(request, 500, failure)
-        if isinstance(resp, web.HTTPException):
-            return await self._finish_error(request, resp, start_time)
-        return await web.RequestHandler.finish_response(self, request, resp, start_time)
 
-    async def _finish_error(
-        self, request: web.BaseRequest, resp: web.HTTPException, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        answer: web.StreamResponse = resp
-        # it is aiohttp's own, not a handler's
-        if type(resp) in _UNMATCHED and isinstance(request, web.Request) and request.match_info.http_exception is resp:
-            try:
-                await _normalize_path(request, _raise(resp))
-            except web.HTTPException as redirect:
-                answer = redirect
-        if isinstance(answer, web.HTTPException):
-            answer = failures.answer_of_aiohttp(request, answer)
-        return await web.RequestHandler.finish_response(self, request, answer, start_time)
+def _is_whole(response: t.Any) -> bool:
+    """Tell whether *response* is one that can be sent."""
+    return isinstance(response, web.StreamResponse) and not isinstance(response, web.HTTPException)
+
+
+def _no_response(result: t.Any) -> Exception:
+    """Return the error for what a handler of aiohttp's returned in place of a response."""
+    if isinstance(result, web.HTTPException):
+        return result
+    if result is None:
+        return TypeError("the handler returned nothing; a return statement is missing")
+    return TypeError(f"the handler returned {type(result).__qualname__}, and has to return a response")
 
 
 async def _abandon(scope: scopes.Scope, error: BaseException) -> None:
@@ -139,11 +162,32 @@ def _stay(_: object) -> None:
     """Leave the scope current: the task of the request ends with it."""
 
 
+def _is_unmatched(request: web.Request, error: web.HTTPException) -> bool:
+    """Tell whether *error* is aiohttp's own, since no route matches, and not a handler's."""
+    found = request._match_info
+    return type(error) in _UNMATCHED and found is not None and found.http_exception is error
+
+
 def _raise(error: web.HTTPException) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         raise error
 
     return handle
+
+
+def dispatching(app: web.Application) -> c.Callable[[t.Any], c.Awaitable[web.StreamResponse]]:
+    """Return what `Application._handle` does, without a coroutine of its own where nothing has to be awaited for it."""
+    router: t.Any = app.router
+
+    def dispatch(request: t.Any) -> c.Awaitable[web.StreamResponse]:
+        if app._run_middlewares or hdrs.EXPECT in request.headers or (match := router.look_up(request)) is None:
+            return app._handle(request)
+        match.add_app(app)
+        match.freeze()
+        request._match_info = match
+        return t.cast("c.Awaitable[web.StreamResponse]", match.handler(request))
+
+    return dispatch
 
 
 class Server(web.Server):
@@ -213,7 +257,7 @@ def serving(app: web.Application) -> c.Callable[..., Server]:
         made = make(**kwargs)
         edges = around.of(app)
         return Server(
-            edges.around(made.request_handler),
+            edges.around(dispatching(app)),
             read_timeout=edges.read_timeout,
             request_factory=edges.factory(app, made.request_factory),
             handler_cancellation=made.handler_cancellation,

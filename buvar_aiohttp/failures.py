@@ -7,6 +7,7 @@
 | `PermissionDenied`                       | 403                                              | nothing            |
 | an HTTPException of aiohttp without body | a problem of that status                         | nothing            |
 | … with a body of its own, a redirect     | as it is                                         | nothing            |
+| ConnectionError, and the client has left | none                                             | an information     |
 | TimeoutError                             | 504, with an id, and nothing else                | an error, with it  |
 | what is no HTTP at all                   | 400                                              | nothing            |
 | anything else                            | 500, with an id, and nothing else                | an error, with it  |
@@ -38,6 +39,9 @@ def answer(
     if found.status >= 500 and ID not in found.members:
         found.members[ID] = id_of(request)
     broken = request.writer.output_size > 0
+    if isinstance(error, ConnectionError) and request.transport is None:
+        log.info("client left", method=request.method, path=request.path)
+        raise error
     if found.status >= 500 or broken:
         _tell(request, found, error, broken=broken)
     if broken:

@@ -157,4 +157,5 @@ def _json(content: bytes, binding: Binding) -> t.Any:
     try:
         return msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise bodies.Unreadable(f"the body is no JSON: {error}") from None
+        reason = str(error).removeprefix("JSON is malformed: ")
+        raise bodies.Unreadable(f"the body is no JSON: {reason}") from None
