@@ -99,14 +99,16 @@ class LossRow:
 
 @attrs.frozen
 class Table:
-    """The rows of one benchmark, under a title."""
+    """The rows of one benchmark, under a title, and below them a *note*, if there is one."""
 
     title: str
     rows: c.Sequence[Row | LossRow]
+    note: str = ""
 
     def __str__(self) -> str:
         head = ("case", "unit", "buvar", "peer", "peer's", "ratio", "min-max", "target")
-        return table(self.title, [head, *(row.cells() for row in self.rows)])
+        made = table(self.title, [head, *(row.cells() for row in self.rows)])
+        return f"{made}\n\n{self.note}" if self.note else made
 
 
 def table(title: str, lines: list[tuple[str, ...]]) -> str:

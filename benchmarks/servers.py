@@ -50,11 +50,17 @@ PEERS: t.Final = (*COMMANDS, "upstream buvar")
 
 @attrs.frozen
 class Server:
-    """A server of "Hello, world": *command* has ``{port}`` and ``{workers}`` in it."""
+    """A server of "Hello, world" on *path*: *command* has ``{port}`` and ``{workers}`` in it.
+
+    *patience* is how many seconds it may take to answer first, and to stop; *extra* is added to its environment.
+    """
 
     name: str
     command: tuple[str, ...]
     ours: bool = False
+    path: str = "/"
+    patience: float = PATIENCE
+    extra: dict[str, str] = attrs.field(factory=dict)
 
     @contextlib.contextmanager
     def running(self, workers: int = 2) -> c.Iterator[Running]:
@@ -67,17 +73,17 @@ class Server:
                 command, cwd=FOLDER, env=self.environment(), stdout=said, stderr=said, start_new_session=True
             )
             try:
-                await_answer(process, port)
+                await_answer(process, port, self.path, self.patience)
                 yield Running(process.pid, port, time.perf_counter() - began)
             except Exception as error:
                 error.add_note(f"{self.name}, exit code {process.poll()}, said last:\n{tail(said)}")
                 raise
             finally:
-                stop(process)
+                stop(process, self.patience)
 
     def environment(self) -> dict[str, str]:
         env = peers.environment(ours=self.ours)
-        return {**env, "PYTHONPATH": os.pathsep.join(filter(None, (str(FOLDER), env.get("PYTHONPATH"))))}
+        return {**env, **self.extra, "PYTHONPATH": os.pathsep.join(filter(None, (str(FOLDER), env.get("PYTHONPATH"))))}
 
 
 @attrs.frozen
@@ -112,9 +118,9 @@ class Running:
             os.killpg(self.pid, signal.SIGKILL)
 
 
-def buvar(*options: str) -> Server:
-    """Return ours, with *options* for ``buvar run``."""
-    command = ("-m", "buvar", "run", "plugin", "--workers", "{workers}", "--bind", "tcp://127.0.0.1:{port}")
+def buvar(*options: str, plugin: str = "plugin") -> Server:
+    """Return ours, with *plugin*, and *options* for ``buvar run``."""
+    command = ("-m", "buvar", "run", plugin, "--workers", "{workers}", "--bind", "tcp://127.0.0.1:{port}")
     return Server("buvar", (sys.executable, *command, "--loop", "uvloop", *options), ours=True)
 
 
@@ -141,10 +147,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def ask(port: int) -> bool:
+def ask(port: int, path: str = "/", patience: float = PATIENCE) -> bool:
     """Make one request; tell whether the answer is the right one. Raises OSError when there is none."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     return answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(BODY)
 
@@ -154,23 +160,23 @@ def tail(said: t.IO[bytes]) -> str:
     return said.read().decode(errors="replace")
 
 
-def await_answer(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + PATIENCE
+def await_answer(process: subprocess.Popen[bytes], port: int, path: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended with {process.returncode} before it answered")
         with contextlib.suppress(OSError):
-            if ask(port):
+            if ask(port, path, patience):
                 return
         time.sleep(0.002)
-    raise RuntimeError(f"{process.args!r} gives no right answer after {PATIENCE:g} s")
+    raise RuntimeError(f"{process.args!r} gives no right answer after {patience:g} s")
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes], patience: float = PATIENCE) -> None:
     """Ask to stop, and kill what is left of the session then: not all servers stop their workers."""
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(PATIENCE)
+        process.wait(patience)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

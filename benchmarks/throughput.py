@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import typing as t
 
 import attrs
 import psutil
 
-from . import rounds, servers
+from . import exchanges, rounds, servers
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
 
 CONNECTIONS = 64
 #: one turn is short, since what else the machine does comes and goes, and connections fall on workers by chance
@@ -49,9 +55,9 @@ def run(*, quick: bool, with_peers: bool) -> rounds.Table:
     return rounds.Table("Throughput", rows + rounds.compare("processor time", "us/request", costs))
 
 
-def load(running: servers.Running, seconds: int) -> Load:
+def load(running: servers.Running, seconds: int, asked: c.Sequence[exchanges.Exchange] = ()) -> Load:
     before = processor_time(running.pid)
-    requests, rate = ask(running, seconds)
+    requests, rate = ask(running, seconds, asked)
     return Load(rate, (processor_time(running.pid) - before) / requests * 1e6)
 
 
@@ -61,17 +67,37 @@ def processor_time(pid: int) -> float:
     return float(sum(each.user + each.system for each in times))
 
 
-def ask(running: servers.Running, seconds: int) -> tuple[int, float]:
-    """Return how many requests were answered and how many a second: by wrk, or else by a client of our own."""
-    if wrk := shutil.which("wrk"):
-        said = output(wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", running.url)
-        if errors := re.search(r"Socket errors: .*|Non-2xx.*", said):
-            print(f"{running.url}: {errors[0]}", file=sys.stderr)
-        found = re.search(r"(\d+) requests in .*Requests/sec:\s+([\d.]+)", said, re.DOTALL)
-        assert found, said
-        return int(found[1]), float(found[2])
-    said = output(sys.executable, str(CLIENT), str(running.port), str(CONNECTIONS), str(seconds))
-    return int(float(said) * seconds), float(said)
+def ask(running: servers.Running, seconds: int, asked: c.Sequence[exchanges.Exchange] = ()) -> tuple[int, float]:
+    """Return how many requests were answered and how many a second: by wrk, or else by a client of our own.
+
+    They are those that are *asked* for, in turn, or else of the one path that all servers have. Raises `Wrong` when one
+    that is asked for is not answered with 200.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
+        if wrk := shutil.which("wrk"):
+            file.write(exchanges.script(asked))
+            file.flush()
+            options = ("-s", file.name) if asked else ()
+            said = output(wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", *options, running.url)
+            return counted(said, running.url, strict=bool(asked))
+        json.dump([each.raw.decode() for each in asked], file)
+        file.flush()
+        try:
+            said = output(sys.executable, str(CLIENT), str(running.port), str(CONNECTIONS), str(seconds), file.name)
+        except subprocess.CalledProcessError as error:
+            raise exchanges.Wrong(f"{running.url} is not right under load: {error.stderr.strip()}") from error
+        return int(float(said) * seconds), float(said)
+
+
+def counted(said: str, url: str, *, strict: bool) -> tuple[int, float]:
+    """Return what wrk *said* of how many requests were answered, and how many a second."""
+    if errors := re.search(r"Socket errors: .*|Non-2xx.*", said):
+        print(f"{url}: {errors[0]}", file=sys.stderr)
+    if strict and "Non-2xx" in said:
+        raise exchanges.Wrong(f"{url} is not right under load: {errors and errors[0]}")
+    found = re.search(r"(\d+) requests in .*Requests/sec:\s+([\d.]+)", said, re.DOTALL)
+    assert found, said
+    return int(found[1]), float(found[2])
 
 
 def output(*command: str) -> str:
