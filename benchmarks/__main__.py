@@ -7,7 +7,7 @@ import importlib
 import json
 import pathlib
 
-NAMES = ("components", "di", "config", "start", "memory", "throughput", "fork", "fairness", "router")
+NAMES = ("components", "di", "config", "start", "memory", "throughput", "http", "fork", "fairness", "router")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -77,7 +77,7 @@ def test_an_unknown_benchmark_is_wrong_use():
     done = bench("componets")
     assert done.returncode == 2
     assert "componets" in done.stderr
-    assert "components, di, config, start, memory, throughput, fork, fairness, router" in done.stderr
+    assert "components, di, config, start, memory, throughput, http, fork, fairness, router" in done.stderr
 
 
 @pytest.mark.parametrize(
