@@ -216,3 +216,16 @@ def test_the_instructions_of_a_request_are_counted(benchmarks, tmp_path):
     )
     counts = benchmarks.http.count(server, [none, few, many], quick=True)
     assert 9.5 < (counts[many] - counts[none]) / (counts[few] - counts[none]) < 10.5
+
+
+@pytest.mark.slow
+def test_a_quick_run_gives_the_ratio_to_what_is_written_by_hand():
+    """Ours answers as aiohttp by hand does, and the rate of both is told with their ratio, and that of five around."""
+    done = run("item", "around", "--quick", "--peer", "bare aiohttp")
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
+    found = {tuple(row[:2]): row for row in rows if row}
+    for case, peer in (("item", "bare aiohttp"), ("text, five around", "none around")):
+        row = found[case, "requests/s"]
+        assert row[3] == peer
+        assert float(row[5]) > 0
