@@ -38,6 +38,14 @@ class State(enum.IntEnum):
     STOPPING = 3
 
 
+class Fitness(enum.IntEnum):
+    """What a worker's own checks have said of it, the last time that they ran."""
+
+    UNKNOWN = 0
+    FIT = 1
+    UNFIT = 2
+
+
 class Cell:
     """What stands where in a row; times are of `time.monotonic_ns`."""
 
@@ -52,6 +60,8 @@ class Cell:
     CONNECTIONS: t.Final = 8
     LEADER: t.Final = 9
     ACCEPTING: t.Final = 10
+    FITNESS: t.Final = 11
+    PROBED: t.Final = 12
 
 
 @attrs.frozen(kw_only=True)
@@ -170,6 +180,24 @@ class Row:
     def accepts(self, since: int) -> bool:
         """Tell whether the worker accepts connections, and its loop has turned *since*, of `time.monotonic_ns`."""
         return self._cells[Cell.ACCEPTING] > 0 and self._cells[Cell.BEAT] >= since
+
+    @property
+    def fitness(self) -> Fitness:
+        """What the checks of the worker have said, when they last ran."""
+        return Fitness(self._cells[Cell.FITNESS])
+
+    @fitness.setter
+    def fitness(self, fitness: Fitness) -> None:
+        self._cells[Cell.FITNESS] = fitness
+
+    @property
+    def probed(self) -> int:
+        """When this worker was last asked whether the service is ready, of `time.monotonic_ns`; 0: never."""
+        return self._cells[Cell.PROBED]
+
+    @probed.setter
+    def probed(self, when: int) -> None:
+        self._cells[Cell.PROBED] = when
 
     @property
     def leader(self) -> bool:

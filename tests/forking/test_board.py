@@ -7,7 +7,7 @@ import pytest
 
 from buvar import fork
 from buvar.forking import board as boards
-from buvar.forking.board import Board, State
+from buvar.forking.board import Board, Fitness, State
 
 
 @pytest.fixture
@@ -51,6 +51,17 @@ def test_a_row_is_used_again(board):
     assert list(board) == []
     again = board.take(0, 3)
     assert (again.index, again.pid, again.requests) == (row.index, 0, 0)
+
+
+def test_what_checks_said_goes_with_the_worker(board):
+    """A new worker in the row of another one has not been asked, and has run no checks."""
+    row = board.take(0, 1)
+    assert (row.fitness, row.probed) == (Fitness.UNKNOWN, 0)
+    row.fitness, row.probed = Fitness.UNFIT, 5
+    assert (board.row(row.index).fitness, board.row(row.index).probed) == (Fitness.UNFIT, 5)
+    row.clear()
+    again = board.take(0, 1)
+    assert (again.index, again.fitness, again.probed) == (row.index, Fitness.UNKNOWN, 0)
 
 
 def test_a_board_is_full_once(board, monkeypatch):
