@@ -195,6 +195,8 @@ class Server(web.Server):
 
     #: where siblings see it; None where there are none
     row: Row | None = None
+    #: what its connections are: who measures them has a class of its own
+    connection_class: type[Connection] = Connection
 
     def __init__(self, *args: t.Any, read_timeout: float | None = None, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
@@ -208,7 +210,12 @@ class Server(web.Server):
 
     def __call__(self) -> Connection:
         """Make the protocol of a new connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+        return self.connection_class(self, loop=self._loop, **self._kwargs)
+
+    @property
+    def open(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
 
     def opened(self, connection: web.RequestHandler) -> None:
         """Count *connection*: it is accepted. To count it once more does nothing."""

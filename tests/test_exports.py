@@ -52,6 +52,7 @@ EXPORTS = {
     "buvar_aiohttp.edges": "RequestId server_options settle",
     "buvar_aiohttp.health": "HealthConfig NO_STORE News Probes Siblings prepare",
     "buvar_aiohttp.json": "Jsonify StandardJsonify jsonify prepare response",
+    "buvar_aiohttp.metrics": "Metrics prepare",
     "buvar_aiohttp.testing": "buvar_aiohttp_app buvar_aiohttp_client buvar_aiohttp_port client",
 }
 # made for the module itself: type variables and its logger

@@ -42,7 +42,16 @@ FOREIGN = {"attr", "attrs", "cattrs", "click", "structlog"}
 FOREIGN_OF = {
     "testing": {"pytest"},
     "cli": {"rich", "uvloop", "watchfiles"},
-    "buvar_aiohttp": {"aiohttp", "aiosignal", "frozenlist", "msgspec", "multidict", "pytest", "yarl"},
+    "buvar_aiohttp": {
+        "aiohttp",
+        "aiosignal",
+        "frozenlist",
+        "msgspec",
+        "multidict",
+        "prometheus_client",
+        "pytest",
+        "yarl",
+    },
 }
 CONTEXT_VARS = {"buvar_context", "buvar_adapters"}
 FULL_ROOM = 400
