@@ -29,6 +29,7 @@ FLOORS = {
     "fork": 6,
     "testing": 6,
     "plugins": 6,
+    "page": 6,
     "cli": 7,
     "__main__": 7,
     "buvar": 7,

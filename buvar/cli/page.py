@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import html as entities
-import importlib.resources
 import json
-import re
 import typing as t
 
-_FOLDER: t.Final = "page"
-#: in this order they are one script
-_SCRIPTS: t.Final = ("model.js", "layout.js", "drawing.js", "details.js", "times.js", "main.js")
+from buvar import page
+
 #: what ends a script, or begins a comment, in a page; as escapes they mean the same in JSON
 _ESCAPES: t.Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+_PICTURE: t.Final = 'const picture = JSON.parse(document.getElementById("data").textContent);'
+
+_HEAD: t.Final = """\
+<meta http-equiv="Content-Security-Policy" \
+content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<style>
+{{style}}
+</style>"""
+_END: t.Final = """\
+<noscript><pre>{{text}}</pre></noscript>
+<script type="application/json" id="data">{{data}}</script>
+<script>
+"use strict";
+(() => {
+{{script}}
+})();
+</script>"""
 
 
 def html(document: dict[str, t.Any], text: str) -> str:
     """Return the page of a *document*, as ``--format json`` writes it; *text* is for who runs no scripts."""
     parts = {
-        "style": _read("page.css"),
-        "script": "\n".join(map(_read, _SCRIPTS)),
+        "script": page.script(_PICTURE),
         "data": json.dumps(document).translate(_ESCAPES),
         "text": entities.escape(text),
     }
-    # in one pass, since what is filled in may look like a place to fill in
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read("page.html"))
-
-
-def _read(name: str) -> str:
-    return importlib.resources.files("buvar.cli").joinpath(_FOLDER, name).read_text("utf-8")
+    head = page.fill(_HEAD, {"style": page.read(page.STYLE)})
+    return page.html("buvar graph", head=head, end=page.fill(_END, parts))

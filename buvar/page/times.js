@@ -8,6 +8,9 @@ const ORDERS = {
 };
 let order = "own";
 
+// what tabs show beside the diagrams: {element, show: a function, wide: whether it leaves no room for details}
+const views = new Map([["times", { element: times, show: showTimes, wide: false }]]);
+
 function showTimes() {
   const rows = [...plugins.values()].filter((each) => each.state !== "missing").sort(ORDERS[order][1]);
   const whole = Math.max(1e-9, order === "own" ? slowest : picture.seconds);

@@ -70,8 +70,10 @@ function go(tab, focus = state.focus, chosen = state.chosen) {
     each.setAttribute("aria-selected", String(each.dataset.tab === tab));
     each.tabIndex = each.dataset.tab === tab ? 0 : -1;
   }
-  byId("diagram").hidden = tab === "times";
-  times.hidden = tab !== "times";
+  const view = views.get(tab);
+  byId("diagram").hidden = view !== undefined;
+  for (const { element } of views.values()) element.hidden = view === undefined || view.element !== element;
+  details.hidden = view !== undefined && view.wide;
   byId("hint").hidden = true;
   if (tab === "plugins") drawPlugins(focus);
   if (tab === "injection") drawInjection(focus);
@@ -83,18 +85,23 @@ function choose(id) {
   state.chosen = id;
   if (items.has(id) && (state.tab !== "injection" || !shown.boxes.has(id))) go("injection", id, id);
   else if (plugins.has(id) && state.tab === "injection") go("injection", id, id);
+  else if (plugins.has(id) && isWide()) go("plugins", null, id);
   else if (plugins.has(id) && state.tab === "plugins" && !shown.boxes.has(id)) go("plugins", null, id);
   else update();
   if (id !== null) reveal(id);
 }
 
+function isWide() {
+  return views.has(state.tab) && views.get(state.tab).wide;
+}
+
 function update() {
   describe(state.chosen);
   mark(state.chosen);
-  if (state.tab === "times") showTimes();
+  const rows = views.has(state.tab) ? views.get(state.tab).show() : undefined;
   canvas.classList.toggle("searched", Boolean(state.words));
   for (const [id, box] of shown.boxes) box.classList.toggle("found", matches(plugins.get(id) || items.get(id)));
-  byId("hits").textContent = state.words ? String(hits().length) : "";
+  byId("hits").textContent = state.words ? String(isWide() ? rows : hits().length) : "";
   history.replaceState(null, "", `#${[state.tab, state.chosen].filter(Boolean).join("/")}`);
 }
 
@@ -106,7 +113,7 @@ function hits() {
 /** Choose the next thing that was searched for. */
 function nextHit() {
   const found = hits();
-  if (!state.words || !found.length) return;
+  if (!state.words || !found.length || isWide()) return;
   const at = found.findIndex((each) => each.id === state.chosen);
   const next = found[(at + 1) % found.length];
   if (next.what === "plugin" && state.tab === "injection") go("plugins", null, next.id);
@@ -184,8 +191,8 @@ window.addEventListener("resize", () => {
 
 {
   const roots = picture.loads.filter((each) => each.loader === null).map((each) => plugins.get(each.plugin).name);
-  const title = roots.length && roots.length < 3 ? roots.join(", ") : "buvar graph";
-  document.title = `${title} · buvar graph`;
+  const title = roots.length && roots.length < 3 ? roots.join(", ") : document.title;
+  document.title = title === document.title ? title : `${title} · ${document.title}`;
   byId("title").textContent = title;
   const bad = picture.plugins.filter((each) => each.state !== "prepared").length;
   const walled = picture.plugins.filter((each) => each.exports !== null).length;
@@ -199,6 +206,6 @@ window.addEventListener("resize", () => {
   byId("app").hidden = false;
   const [tab, id] = location.hash.slice(1).split("/");
   const chosen = plugins.has(id) || items.has(id) ? id : null;
-  go(["plugins", "times", "injection"].includes(tab) ? tab : "plugins", tab === "injection" ? chosen : null, chosen);
+  go(tab === "injection" || views.has(tab) ? tab : "plugins", tab === "injection" ? chosen : null, chosen);
   if (chosen !== null) reveal(chosen);
 }

@@ -11,6 +11,7 @@ function html(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {
     if (key === "onclick") element.addEventListener("click", value);
+    else if (key === "style") element.style.cssText = value || ""; // an attribute needs a policy that allows any style
     else if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value);
   }
   element.append(...children.flat(Infinity).filter((each) => each !== null && each !== undefined));

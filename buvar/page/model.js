@@ -1,6 +1,4 @@
-// What the page shows: the document that `buvar graph --format json` writes, with what belongs together linked.
-
-const picture = JSON.parse(document.getElementById("data").textContent);
+// What the page shows: `picture`, as `buvar graph --format json` writes it, with what belongs together linked.
 
 const plugins = new Map();
 const givers = new Map(); // the name of a plugin -> the plugin

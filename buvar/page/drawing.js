@@ -7,7 +7,8 @@ const world = document.getElementById("world");
 function svg(tag, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, tag);
   for (const [key, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value);
+    if (key === "style") element.style.cssText = value || "";
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value);
   }
   element.append(...children);
   return element;
