@@ -41,7 +41,7 @@ EXPORTS = {
     """,
     "buvar.plugins.bg": "Job Jobs OBEY_TIMEOUT Sync prepare",
     "buvar.plugins.flags": "Flag Flags SECTION is_on load_flags override prepare",
-    "buvar.plugins.health": "Health HealthCheck Kind OBEY_TIMEOUT Report Result check prepare",
+    "buvar.plugins.health": "Health HealthCheck Kind Last OBEY_TIMEOUT Report Result check prepare",
     "buvar.plugins.permissions": "Grants Permission Permissions granted prepare require",
     "buvar.testing": """
         PLUGINS_MARK buvar_adapters_setup_contextvars buvar_config_source buvar_context buvar_load buvar_override

@@ -98,6 +98,14 @@ class Result:
 
 
 @attrs.frozen
+class Last:
+    """The *result* of a check that was run a while ago: *at* that time of the loop, in seconds."""
+
+    result: Result
+    at: float
+
+
+@attrs.frozen
 class Report:
     """What came of all checks that were asked for, in the order in which they were declared."""
 
@@ -126,6 +134,8 @@ class Health:
         self._context = contextvars.copy_context()
         self._runs: dict[str, _Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        #: what came of each check when it was last run, by name
+        self.last: dict[str, Last] = {}
 
     async def check(self, kind: Kind | None = None) -> Report:
         """Run all checks, or those of one *kind*, side by side, and return what came of them.
@@ -157,6 +167,7 @@ class Health:
         run = self._runs.get(name)
         if run is None or run.is_over:
             run = self._runs[name] = _Run(declared)
+            run.result.add_done_callback(functools.partial(self._note, run))
             loop = asyncio.get_running_loop()
             task = run.task = loop.create_task(run.go(), name=f"health check {name}", context=self._context.copy())
             self._tasks.add(task)
@@ -165,6 +176,10 @@ class Health:
             )
         run.waiters += 1
         return run
+
+    def _note(self, run: _Run, result: asyncio.Future[Result]) -> None:
+        if run.waiters:  # otherwise it was cancelled since nobody waited for it any more, which says nothing
+            self.last[result.result().name] = Last(result.result(), asyncio.get_running_loop().time())
 
     def _leave(self, run: _Run) -> None:
         run.waiters -= 1

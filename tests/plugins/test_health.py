@@ -482,3 +482,35 @@ def test_a_kind_is_one_of_two():
         errors.DeclarationError, match="the kind of the HealthCheck 'one' is 'ready' or 'live', not 'up'"
     ):
         health.HealthCheck("one", fine, kind="up")
+
+
+def test_the_last_results_are_kept():
+    """What came of a check is kept by name until it is run again, whoever asked; one that was given up says nothing."""
+    runs = []
+
+    async def hangs_later():
+        runs.append(None)
+        if len(runs) > 1:
+            await forever()
+
+    async def use():
+        found = context.get(health.Health)
+        first = dict(found.last)
+        await health.check("live")
+        only_live = set(found.last)
+        await health.check()
+        before = dict(found.last)
+        asked = asyncio.ensure_future(found.check("ready"))
+        while len(runs) < 2:
+            await asyncio.sleep(0)
+        asked.cancel()
+        await all_ended()
+        await health.check("live")  # what has come of the other one is known by then
+        return first, only_live, before, dict(found.last)
+
+    checks = health.HealthCheck("live", fail, kind="live"), health.HealthCheck("later", hangs_later)
+    first, only_live, before, after = staged(use, declare(*checks))
+    assert (first, only_live) == ({}, {"live"})
+    assert {name: each.result.ok for name, each in before.items()} == {"live": False, "later": True}
+    assert after["later"] is before["later"]
+    assert after["live"] is not before["live"]
