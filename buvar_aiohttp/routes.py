@@ -20,10 +20,11 @@ _GROUP_NAME: t.Final = re.compile(r"\?P<\w+>")
 
 
 @attrs.frozen
-class _Route:
+class Route:
     """A route, with the *shape* of its path: two that match the same paths have the same.
 
-    *comes_with_get* says of a HEAD that nobody asked for it.
+    *comes_with_get* says of a HEAD that nobody asked for it. *folder* is where the static files are that it serves,
+    *domain* has the domains that its application is mounted for, the outermost first.
     """
 
     method: str
@@ -32,13 +33,16 @@ class _Route:
     handler: t.Any
     folder: str | None = None
     comes_with_get: bool = False
+    domain: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
+        """What its handler is called, or which folder it serves."""
         return names.fqdn(_core(self.handler)) if self.folder is None else f"the static files in {self.folder}"
 
     @property
     def place(self) -> errors.Place | None:
+        """Where its handler is, where that can be known."""
         return signature.place_of(_core(self.handler)) if self.folder is None else None
 
 
@@ -66,9 +70,9 @@ def look(app: web.Application) -> c.Iterator[diagnostic.Diagnostic]:
             yield diagnostic.Diagnostic("BV401", message, place=route.place, advice=advice)
 
 
-def _twins(app: web.Application) -> c.Iterator[tuple[_Route, _Route]]:
-    known: dict[t.Hashable, dict[str, _Route]] = {}
-    for route in _routes(app, ()):
+def _twins(app: web.Application) -> c.Iterator[tuple[Route, Route]]:
+    known: dict[t.Hashable, dict[str, Route]] = {}
+    for route in every(app):
         same = known.setdefault(route.shape, {})
         first = same.get(route.method) or same.get(hdrs.METH_ANY)
         if first is None:
@@ -77,24 +81,26 @@ def _twins(app: web.Application) -> c.Iterator[tuple[_Route, _Route]]:
             yield first, route
 
 
-def _routes(app: web.Application, domain: tuple[str, ...]) -> c.Iterator[_Route]:
+def every(app: web.Application, domain: tuple[str, ...] = ()) -> c.Iterator[Route]:
+    """Yield all routes in the order in which they were added, those of sub-applications too; see `Route.domain`."""
     for resource in app.router.resources():
         if isinstance(resource, web_urldispatcher.MatchedSubAppResource):
-            yield from _routes(resource._app, (*domain, str(resource.get_info()["rule"].canonical)))
+            yield from every(resource._app, (*domain, str(resource.get_info()["rule"].canonical)))
         elif isinstance(resource, web_urldispatcher.PrefixedSubAppResource):
-            yield from _routes(resource._app, domain)
+            yield from every(resource._app, domain)
         else:
             shape = (domain, type(resource), _shape(resource))
             folder = resource.get_info().get("directory")
             gets = {route.handler for route in resource if route.method == hdrs.METH_GET}
             for route in resource:
-                yield _Route(
+                yield Route(
                     route.method,
                     resource.canonical,
                     shape,
                     route.handler,
                     None if folder is None else str(folder),
                     route.method == hdrs.METH_HEAD and route.handler in gets,
+                    domain,
                 )
 
 

@@ -109,7 +109,14 @@ def status(
     measure: c.Callable[[int], int | None] = memory,
 ) -> Status:
     """Return what supervisor and workers are at *now*, of the clock of the *board*: `time.monotonic`."""
-    return Status(supervisor=supervisor, workers=[_worker(each, now, measure(each.pid)) for each in board])
+    return Status(supervisor=supervisor, workers=workers(board, now, measure))
+
+
+def workers(
+    board: c.Iterable[WorkerStatus], now: float, measure: c.Callable[[int], int | None] = memory
+) -> list[WorkerFacts]:
+    """Return what the workers of a *board* are at *now*, of its clock: `time.monotonic`."""
+    return [_worker(each, now, measure(each.pid)) for each in board]
 
 
 def _worker(row: WorkerStatus, now: float, memory: int | None) -> WorkerFacts:

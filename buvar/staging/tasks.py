@@ -75,14 +75,15 @@ async def _wait_for(awaitable: c.Awaitable[t.Any]) -> t.Any:
 class Runner:
     """Runs tasks to their end.
 
-    *cancel* asks them to finish, *hurry* ends the grace of *cancel_timeout* seconds early. After `run`, *failures* has
-    the error of each task that failed, in the order in which they did.
+    *cancel* asks them to finish, *hurry* ends the grace of *cancel_timeout* seconds early. *running* has those that run
+    just now. After `run`, *failures* has the error of each task that failed, in the order in which they did.
     """
 
     cancel: Cancel
     hurry: asyncio.Event
     cancel_timeout: float = 60.0
     failures: list[BaseException] = attrs.field(factory=list, init=False)
+    running: dict[asyncio.Future[t.Any], StageTask] = attrs.field(factory=dict, init=False)
     _asked: set[asyncio.Future[t.Any]] = attrs.field(factory=set, init=False)
 
     async def run(
@@ -98,6 +99,7 @@ class Runner:
         """
         futures = [task.start() for task in tasks]
         for task, future in zip(tasks, futures, strict=True):
+            self.running[future] = task
             future.add_done_callback(functools.partial(self._ended, task))
         try:
             await asyncio.sleep(0)  # the first steps
@@ -114,6 +116,7 @@ class Runner:
         return [_result(future) for future in futures]
 
     def _ended(self, task: StageTask, future: asyncio.Future[t.Any]) -> None:
+        self.running.pop(future, None)  # who yields a future twice has two tasks of it
         if future.cancelled():
             if future in self._asked:
                 return

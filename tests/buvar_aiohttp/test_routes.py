@@ -126,3 +126,18 @@ def test_handlers_of_all_kinds_have_names(app, tmp_path):
         f"{__name__}:one and by {__name__}:one",
         f"the static files in {tmp_path} and by the static files in {tmp_path}",
     ]
+
+
+def test_every_route_is_listed(app):
+    """Routes of sub-applications are listed with their whole path and their domain, and what is no wish of anybody."""
+    inner, domain = web.Application(), web.Application()
+    inner.router.add_get("/a", one)
+    domain.router.add_post("/b", other)
+    app.add_subapp("/inner", inner)
+    app.add_domain("shop.test", domain)
+    listed = [(each.method, each.path, each.domain, each.comes_with_get) for each in routes.every(app)]
+    assert listed == [
+        ("HEAD", "/inner/a", (), True),
+        ("GET", "/inner/a", (), False),
+        ("POST", "/b", ("shop.test",), False),
+    ]

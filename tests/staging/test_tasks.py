@@ -479,3 +479,26 @@ def test_whatever_tasks_do_each_has_its_place(outcomes):
     assert sorted(error.args[0] for error in stage.failures) == [
         number for number, (_, ending) in enumerate(outcomes) if ending == "raise"
     ]
+
+
+def test_what_runs_is_known_with_its_plugin():
+    """While tasks run it is known which future is whose, and no longer when one has ended."""
+    found = []
+
+    async def prepare(signals: plugin.Signals):
+        running = signals.stage.runner.running
+
+        async def look():
+            while len(running) > 1:
+                await asyncio.sleep(0)
+            found.extend((future is asyncio.current_task(), task.plugin) for future, task in running.items())
+
+        yield done()
+        yield look()
+
+    stage = plugin.Stage()
+    stage.run(prepare)
+    ((is_own, owner),) = found
+    assert is_own
+    assert owner.endswith("prepare")
+    assert not stage.runner.running
