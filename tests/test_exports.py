@@ -51,6 +51,7 @@ EXPORTS = {
     "buvar_aiohttp": "AioHttpConfig prepare prepare_app prepare_client_session prepare_server",
     "buvar_aiohttp.edges": "RequestId server_options settle",
     "buvar_aiohttp.health": "HealthConfig NO_STORE News Probes Siblings prepare",
+    "buvar_aiohttp.introspect": "IntrospectConfig prepare",
     "buvar_aiohttp.json": "Jsonify StandardJsonify jsonify prepare response",
     "buvar_aiohttp.metrics": "Metrics prepare",
     "buvar_aiohttp.testing": "buvar_aiohttp_app buvar_aiohttp_client buvar_aiohttp_port client",

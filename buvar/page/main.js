@@ -69,6 +69,7 @@ function go(tab, focus = state.focus, chosen = state.chosen) {
   for (const each of document.querySelectorAll("[data-tab]")) {
     each.setAttribute("aria-selected", String(each.dataset.tab === tab));
     each.tabIndex = each.dataset.tab === tab ? 0 : -1;
+    if (each.dataset.tab === tab) each.scrollIntoView({ block: "nearest", inline: "nearest" }); // where there are many
   }
   const view = views.get(tab);
   byId("diagram").hidden = view !== undefined;
