@@ -18,7 +18,7 @@ class Closing(t.Protocol):
 
 
 #: what is open
-OPEN: t.Final[web.AppKey[weakref.WeakSet[Closing]]] = web.AppKey("open", weakref.WeakSet)
+OPEN: t.Final = web.AppKey("open", weakref.WeakSet[Closing])
 
 
 def add(request: web.Request, what: Closing) -> None:
@@ -47,6 +47,7 @@ class Stream:
 
 async def close_all(app: web.Application) -> None:
     """Close what is open: the server stops."""
-    for each in tuple(app[OPEN]):
+    still = app[OPEN]
+    for each in list(still):
         with contextlib.suppress(ConnectionError):
             await each.close(code=WSCloseCode.GOING_AWAY, message=b"the server stops")
