@@ -16,7 +16,7 @@ from buvar import context, scopes
 
 from . import failures
 from .edges import around, slow
-from .http import after
+from .http import after, results
 
 if t.TYPE_CHECKING:
     import asyncio
@@ -28,6 +28,9 @@ if t.TYPE_CHECKING:
 
 #: what aiohttp raises itself when no route matches; handlers may raise it too
 _UNMATCHED: t.Final = frozenset({web.HTTPNotFound, web.HTTPMethodNotAllowed})
+
+#: what nearly all responses are; others are looked at
+_KNOWN: t.Final = frozenset({web.Response, results.Answer})
 
 # redirects what no route matches to the same path with a slash at its end, or with fewer slashes in it, if that is one
 _normalize_path = web.normalize_path_middleware()
@@ -63,7 +66,7 @@ class Connection(web.RequestHandler):
                 response = await request_handler(request)
             finally:
                 self._current_request = None
-            if response.__class__ is not web.Response and not _is_whole(response):
+            if response.__class__ not in _KNOWN and not _is_whole(response):
                 raise _no_response(response)
             if scopes.EXITS in scope:
                 response = await self._closed(scope, request, response, None)

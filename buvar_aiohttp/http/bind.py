@@ -117,8 +117,9 @@ class _Writer(Text):
     def take_path(self) -> None:
         bindings = self.of("path")
         if bindings or self.of("query"):
-            self.write(1, "if '%' in request._message.path:")
-            self.write(2, "check_encoding(request._message.path)")
+            self.write(1, "target = request._message.path")
+            self.write(1, "if '%' in target:")
+            self.write(2, "check_encoding(target)")
         if bindings:
             self.write(1, "match = request._match_info")
         for each in bindings:
@@ -129,7 +130,7 @@ class _Writer(Text):
         refuses = self.options.unknown == "refuse"
         if not bindings:
             if refuses:
-                self.write(1, "if request._rel_url.raw_query_string:")
+                self.write(1, "if '?' in request._message.path and request._rel_url.raw_query_string:")
                 self.write(2, "raise Unfit")
             return
         self.write(1, "query = request._rel_url.query")
