@@ -42,6 +42,8 @@ CHOICES: t.Final = 20
 
 _PLACED: t.Final = re.compile(r"(?P<message>.*) - at `(?:key` in `)?\$(?P<path>[^`]*)`", re.DOTALL)
 _INDEX: t.Final = re.compile(r"\[(\d+)\]")
+# of JSON a Raw takes anything, but of what JSON was decoded to nothing
+_RAW: t.Final = "Expected `raw"
 _CHOICE: t.Final = re.compile(r"Invalid (enum )?value ")
 _CONSTRAINTS: t.Final = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "tz")
 
@@ -102,7 +104,7 @@ def find(
 
     *value* is what JSON is decoded to without a type or, with *strict* False, a mapping of texts or lists of texts, as
     a query has them. The keys of objects are texts, also for a ``dict[int, …]``. *dec_hook* is what
-    ``msgspec.convert`` is given. The first fault that msgspec finds is among the faults.
+    ``msgspec.convert`` is given. The first fault that msgspec finds is among them. A ``msgspec.Raw`` has none.
 
     Raises what ``msgspec.convert`` raises besides ``msgspec.ValidationError``, as for a *tp* that it does not know.
     """
@@ -176,9 +178,7 @@ class _Asked:
 
     def type_of(self, info: inspect.Type) -> t.Any:
         """Return what *info*, a part of the type that is walked, was made of."""
-        if id(info) not in self._types:
-            self._types[id(info)] = _type_of(info)
-        return self._types[id(info)]
+        return self._types.get(id(info)) or self._types.setdefault(id(info), _type_of(info))
 
 
 @attrs.define
@@ -209,6 +209,8 @@ class _Walk:
         before = len(self.faults)
         if depth < DEPTH:
             self.enter(refusal, value, _fitting(value, info), path, depth + 1)
+        if refusal.message.startswith(_RAW):
+            return
         inside = self.faults[before:]
         same = (each for each in inside if refusal.path or each.path == path)
         if not any(each.message.startswith(refusal.message[:NAME_LENGTH]) for each in same):

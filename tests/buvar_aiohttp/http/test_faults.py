@@ -233,6 +233,16 @@ def test_a_hook_makes_what_msgspec_does_not_know():
     assert told([0, 1, 0], list[complex], dec_hook=hook) == [(f"$[{i}]", "zero is not complex") for i in (0, 2)]
 
 
+def test_what_is_kept_as_it_came_has_no_faults():
+    """Any JSON is a Raw, and what is wrong beside it is told."""
+    kept = msgspec.defstruct("Kept", [("raw", msgspec.Raw), ("a", int)])
+    assert find([{"raw": [1], "a": 1}], list[kept]) == []
+    assert told([{"raw": {}, "a": "x"}, {"raw": 1}], list[kept]) == [
+        ("$[0].a", "Expected `int`, got `str`"),
+        ("$[1]", "Object missing required field `a`"),
+    ]
+
+
 def test_an_unknown_type_is_an_error():
     """A type that msgspec cannot convert to raises what msgspec raises."""
     with pytest.raises(TypeError):
