@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import math
 import os
 import signal
@@ -275,14 +274,14 @@ WEIGHT = Summary("weight", "Weights.")
 STOCK = Gauge("stock", "Stock of each worker.")
 POOL = Gauge("pool", "Connections of all workers.", multiprocess_mode="livesum")
 POOL.set_function(lambda: 3)
-OPEN = Gauge("open_orders", "Orders that nobody has closed.", multiprocess_mode="livesum")
+OPEN = Gauge("open_orders", "Orders that nobody has closed.", ["kind"], multiprocess_mode="livesum")
 BUILD = Info("build", "The build.")
 BUILD.info({"version": "1"})
 MOOD = Enum("mood", "The mood.", states=["good", "bad"])
 
 async def order(request):
     ORDERS.labels("tea").inc()
-    OPEN.inc()
+    OPEN.labels("tea").inc()
     return web.Response(text=str(os.getpid()))
 
 async def shop(load: plugin.Loader):
@@ -299,11 +298,16 @@ TWO = f"{SHOP}\nrun(shop, forks=2, sockets=['tcp://127.0.0.1:0'])"
 
 
 def read(service):
-    """Return the metrics, from whichever worker answers."""
+    """Return the metrics, from whichever worker of a service answers."""
     with service.client() as client:
-        status, _, body = client.get("/metrics")
-        assert status == "200", body
-        return Samples(body)
+        return read_from(client)
+
+
+def read_from(client):
+    """Return the metrics, from the worker that a client is connected to."""
+    status, _, body = client.get("/metrics")
+    assert status == "200", body
+    return Samples(body)
 
 
 def order(service, number):
@@ -315,10 +319,10 @@ def order(service, number):
     return pids
 
 
-def read_until(service, condition):
-    """Read the metrics until *condition* holds for them, and return them."""
+def read_until(source, condition):
+    """Read the metrics of a service, or from a client, until *condition* holds for them, and return them."""
     deadline = time.monotonic() + PATIENCE
-    while not condition(samples := read(service)):
+    while not condition(samples := read_from(source) if hasattr(source, "receive") else read(source)):
         assert time.monotonic() < deadline, dict(samples)
         time.sleep(0.05)
     return samples
@@ -389,7 +393,7 @@ def test_a_killed_worker_takes_no_count_with_it(run_http):
         assert answered(samples) == asked
         assert samples.labels("process_open_fds", "pid") == ready
         read_until(service, lambda samples: samples.of("pool") == 6)
-    assert read(service).of("open_orders") == 0  # those who had taken them are gone
+    assert read(service).sum("open_orders") == 0  # those who had taken them are gone
     assert service.stop() == 0
 
 
@@ -418,14 +422,22 @@ def test_requests_in_flight_are_those_of_all_workers(run_http):
     """A request that a worker still handles is told by its siblings, and forgotten when that worker is killed."""
     service = run_http(TWO)
     service.ready(2)
-    with service.client() as client:
-        victim = int(client.get("/")[2])
+    with service.client() as client, sibling(service, victim := int(client.get("/")[2])) as other:
         client.send("/sleep/30")
         service.await_event("sleeping")
-        read_until(service, lambda samples: samples.of("http_requests_in_flight") == 2)
+        read_until(other, lambda samples: samples.of("http_requests_in_flight") == 2)
         os.kill(victim, signal.SIGKILL)
-        read_until(service, lambda samples: samples.of("http_requests_in_flight") == 1)
+        read_until(other, lambda samples: samples.of("http_requests_in_flight") == 1)
     assert service.stop() == 0
+
+
+def sibling(service, pid):
+    """Return a connection to a worker other than that of *pid*."""
+    deadline = time.monotonic() + PATIENCE
+    while int((client := service.client()).get("/")[2]) == pid:
+        client.close()
+        assert time.monotonic() < deadline, "it has no sibling"
+    return client
 
 
 def test_the_folder_goes_with_the_service(run_http, tmp_path):
@@ -543,17 +555,18 @@ def test_only_what_nobody_needs_is_removed_at_the_start(tmp_path, worker):
             "buvar-x-1",
         )
     )
-    for each in (free, used, lives, strange):
+    for each in (free, lives, strange):
         each.mkdir()
-    lock = os.open(used, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_SH)
+    orphan = shared.Shared(used, row, board)
+    orphan.enter()
     found = shared.Shared.of(tmp_path, os.getpid(), row, board)
     found.enter()
     assert set(tmp_path.iterdir()) == {used, lives, strange, found.path}
     row.state = State.STOPPING
     found.leave()
     assert set(tmp_path.iterdir()) == {used, lives, strange}
-    os.close(lock)
+    orphan.leave()
+    assert set(tmp_path.iterdir()) == {lives, strange}
 
 
 def test_a_worker_that_will_be_replaced_leaves_its_counts(tmp_path, worker):
