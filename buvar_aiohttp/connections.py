@@ -30,7 +30,7 @@ if t.TYPE_CHECKING:
 _UNMATCHED: t.Final = frozenset({web.HTTPNotFound, web.HTTPMethodNotAllowed})
 
 #: what nearly all responses are; others are looked at
-_KNOWN: t.Final = frozenset({web.Response, results.Answer})
+_KNOWN: t.Final[frozenset[type]] = frozenset({web.Response, results.Answer})
 
 # redirects what no route matches to the same path with a slash at its end, or with fewer slashes in it, if that is one
 _normalize_path = web.normalize_path_middleware()
@@ -66,7 +66,8 @@ class Connection(web.RequestHandler):
                 response = await request_handler(request)
             finally:
                 self._current_request = None
-            if response.__class__ not in _KNOWN and not _is_whole(response):
+            kind: type = response.__class__
+            if kind not in _KNOWN and not _is_whole(kind):
                 raise _no_response(response)
             if scopes.EXITS in scope:
                 response = await self._closed(scope, request, response, None)
@@ -137,9 +138,9 @@ class Connection(web.RequestHandler):
         return failures.answer(request, status, exc, message)
 
 
-def _is_whole(response: t.Any) -> bool:
-    """Tell whether *response* is one that can be sent."""
-    return isinstance(response, web.StreamResponse) and not isinstance(response, web.HTTPException)
+def _is_whole(kind: type) -> bool:
+    """Tell whether a response of that *kind* can be sent."""
+    return web.StreamResponse in kind.__mro__ and web.HTTPException not in kind.__mro__
 
 
 def _no_response(result: t.Any) -> Exception:

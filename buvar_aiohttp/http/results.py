@@ -20,7 +20,7 @@ import typing as t
 
 import attrs
 import msgspec
-from aiohttp import hdrs, web, web_response
+from aiohttp import compression_utils, hdrs, web
 from multidict import CIMultiDict
 
 from . import ending
@@ -96,7 +96,7 @@ encode: t.Final = _encoder.encode
 class Answer(web.Response):
     """A response of bytes. It is made in two thirds of the time, since it is not looked at what else it could be."""
 
-    _zlib_executor_size = web_response.MAX_SYNC_CHUNK_SIZE
+    _zlib_executor_size = compression_utils.MAX_SYNC_CHUNK_SIZE
     _zlib_executor = None
 
     def __init__(self, body: bytes, media_type: str, status: int) -> None:
