@@ -13,6 +13,8 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
 
+from buvar_aiohttp.http import problems
+
 from . import request_id
 
 if t.TYPE_CHECKING:
@@ -56,7 +58,7 @@ class AccessLog(AbstractAccessLogger):
         if (text := request.get(request_id.KEY)) is not None:
             fields["request_id"] = text
         error = sys.exception()
-        if error is not None and not isinstance(error, web.HTTPException):
+        if error is not None and not isinstance(error, web.HTTPException | problems.Problem):
             fields["error"] = type(error).__qualname__
         self._log.info("request", **fields)
 

@@ -12,12 +12,16 @@ import functools
 import typing as t
 
 import attrs
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import HttpVersion11, hdrs
+
+from buvar_aiohttp.http import problems
 
 from . import headers
 
 if t.TYPE_CHECKING:
     import collections.abc as c
+
+    from aiohttp import web
 
 EXPECTED: t.Final = "a host as 'example.org', without a port, or '*.example.org' for those below it"
 
@@ -54,11 +58,11 @@ class Hosts:
         return 200 if host in self.names or host.endswith(self.suffixes) else 421
 
     def check(self, request: web.BaseRequest) -> None:
-        """Let a request for one of the hosts pass. Raises `web.HTTPException` for all others."""
+        """Let a request for one of the hosts pass. Raises `problems.Problem` for all others."""
         if hdrs.HOST not in request.headers and request.version >= HttpVersion11:
-            raise web.HTTPBadRequest(text="the header Host is missing")
+            raise problems.Problem(400, "the header Host is missing")
         status = self.allows(request.host)
         if status == 400:
-            raise web.HTTPBadRequest(text="the header Host is no host")
+            raise problems.Problem(400, "the header Host is no host")
         if status != 200:
-            raise web.HTTPMisdirectedRequest(text="this host is not served here")
+            raise problems.Problem(421, "this host is not served here")

@@ -19,7 +19,8 @@ import typing as t
 
 import attrs
 import structlog
-from aiohttp import web
+
+from buvar_aiohttp.http import problems
 
 if t.TYPE_CHECKING:
     import asyncio
@@ -31,7 +32,7 @@ log = structlog.get_logger(__name__)
 LOOKS: t.Final = 4
 LONGEST: t.Final = 5.0
 _TEXT: t.Final = "the request was not complete in time"
-_BODY: t.Final = f'{{"type":"about:blank","title":"Request Timeout","status":408,"detail":"{_TEXT}"}}'.encode()
+_BODY: t.Final = t.cast("bytes", problems.Problem(408, _TEXT).response().body)
 #: what is answered where there is no request yet that could be answered
 _RESPONSE: t.Final = (
     b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\n"
@@ -95,7 +96,7 @@ def let_go(connection: t.Any) -> None:
     else:
         connection._lingering_time = 0.0  # what it still sends is not waited for
         request._message = request._message._replace(should_close=True)
-        request._payload.set_exception(web.HTTPRequestTimeout(text=_TEXT))
+        request._payload.set_exception(problems.Problem(408, _TEXT))
 
 
 def _remote(peername: t.Any) -> str | None:

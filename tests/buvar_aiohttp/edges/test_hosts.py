@@ -36,7 +36,9 @@ PATTERNS = ["example.org", "*.shop.example", "[::1]"]
 async def test_what_is_not_for_these_hosts_is_refused(edged, host, status):
     """A host is compared whole, without its port and in any case; '*.' stands for all below, but not for itself."""
     async with edged(hosts=PATTERNS) as ask:
-        assert (await ask(headers={"Host": host})).status == status
+        answer = await ask(headers={"Host": host})
+        assert answer.status == status
+        assert ("problem" in answer.headers["Content-Type"]) == (status != 200)
 
 
 async def test_all_hosts_are_served_where_none_is_named(edged):
