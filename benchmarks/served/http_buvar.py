@@ -39,7 +39,7 @@ async def wrapped() -> str:
 def make_around() -> c.Callable[..., c.Awaitable[t.Any]]:
     """Return a function that wraps calls, and another one each time."""
 
-    async def around(call: c.Callable[[], c.Awaitable[t.Any]], request: web.Request) -> t.Any:
+    async def around(call: http.Call, request: web.Request) -> web.StreamResponse:
         return await call()
 
     return around

@@ -18,7 +18,7 @@ from buvar.components import missing
 from buvar.di import signature
 from buvar.di.text import Text
 
-from . import bodies, chain, markers, refusal, results, sockets
+from . import bodies, markers, refusal, results, sockets
 from .sources import Binding
 
 if t.TYPE_CHECKING:
@@ -35,7 +35,6 @@ def _check_names(names: c.Container[str], changes: c.Iterable[str]) -> None:
 
 #: what the generated code knows
 _COMMON: t.Final[dict[str, t.Any]] = {
-    "NONE": chain.NONE,
     "convert": msgspec.convert,
     "respond": results.respond,
     "stream": results.stream,
@@ -75,7 +74,7 @@ class _Writer(Text):
         return [each for each in self.bindings if each.source in sources]
 
     def endpoint(self) -> Step:
-        self.write(0, "async def plan(request, changes=NONE):")
+        self.write(0, "async def plan(request, /, **changes):")
         if self.options.max_body is not None:
             self.write(1, f"request._client_max_size = {self.options.max_body}")
         socket = self.options.socket

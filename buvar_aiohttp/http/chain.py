@@ -20,6 +20,7 @@ import asyncio
 import collections.abc as c
 import inspect
 import typing as t
+from functools import partial
 
 from aiohttp import web
 
@@ -28,35 +29,20 @@ from buvar.di import signature
 
 from . import problems, results
 
-if t.TYPE_CHECKING:
-    Step: t.TypeAlias = c.Callable[..., c.Coroutine[t.Any, t.Any, web.StreamResponse]]
-    Enclosed: t.TypeAlias = c.Callable[
-        [web.Request, Step, dict[str, t.Any]], c.Coroutine[t.Any, t.Any, web.StreamResponse]
-    ]
-
 AroundFunction: t.TypeAlias = c.Callable[..., c.Coroutine[t.Any, t.Any, t.Any]]
+#: calls a handler, or what is around it, for a request; keywords are what its parameters are in place of what is bound
+Step: t.TypeAlias = c.Callable[..., c.Coroutine[t.Any, t.Any, web.StreamResponse]]
 
-#: that a step is called with no changes
-NONE: t.Final[dict[str, t.Any]] = {}
 
-
-class Call:
+class Call(t.Protocol):
     """What is inside of an ``around``: the handler, with what else stands around it.
 
     ``await call()`` makes the call and returns its response. ``await call(user=user)`` has a parameter of the handler
     be that, in place of what it would be bound to or injected. Raises TypeError where there is no such parameter.
     """
 
-    __slots__ = ("_changes", "_inside", "_request")
-
-    def __init__(self, inside: Step, request: web.Request, changes: dict[str, t.Any]) -> None:
-        self._inside = inside
-        self._request = request
-        self._changes = changes
-
     def __call__(self, **changes: t.Any) -> c.Coroutine[t.Any, t.Any, web.StreamResponse]:
         """Return the response, when it is awaited."""
-        return self._inside(self._request, {**self._changes, **changes} if changes else self._changes)
 
 
 def injected(function: AroundFunction) -> di.Injected:
@@ -78,69 +64,92 @@ def injected(function: AroundFunction) -> di.Injected:
     return di.Injected(function, tuple(needs), (web.Request,))
 
 
-def enclose(function: AroundFunction, adapters: di.Adapters) -> Enclosed:
-    """Return what calls *function* around a step that is given with each request."""
-    needs = injected(function)
-    respond = results.respond
-    if not needs.parameters:
-
-        async def plain(request: web.Request, inside: Step, changes: dict[str, t.Any]) -> web.StreamResponse:
-            result = await function(Call(inside, request, changes), request)
-            return result if isinstance(result, web.StreamResponse) else respond(result)
-
-        return plain
-    inject = adapters.bind_injected(needs)
-    names = tuple(str(each.name) for each in needs.parameters)
-    only = len(names) == 1
-
-    async def injecting(request: web.Request, inside: Step, changes: dict[str, t.Any]) -> web.StreamResponse:
-        found = await inject()
-        given = dict(zip(names, (found,) if only else found, strict=True))
-        result = await function(Call(inside, request, changes), request, **given)
-        return result if isinstance(result, web.StreamResponse) else respond(result)
-
-    return injecting
-
-
 def build(functions: c.Sequence[AroundFunction], inside: Step, adapters: di.Adapters) -> Step:
     """Return the step that has *functions* around *inside*, the outermost first."""
     for function in reversed(functions):
-        inside = _step(enclose(function, adapters), inside)
+        inside = around(function, inside, adapters)
     return inside
 
 
-def _step(enclosed: Enclosed, inside: Step) -> Step:
-    def step(request: web.Request, changes: dict[str, t.Any] = NONE) -> c.Coroutine[t.Any, t.Any, web.StreamResponse]:
-        return enclosed(request, inside, changes)
+def around(function: AroundFunction, inside: Step, adapters: di.Adapters) -> Step:
+    """Return the step that has *function* around *inside*."""
+    needs = injected(function)
+    if needs.parameters:
+        return _injecting(function, inside, needs, adapters)
+    if not _returns_response(function):
+        return _responding(function, inside)
+
+    def step(request: web.Request, /, **changes: t.Any) -> c.Coroutine[t.Any, t.Any, web.StreamResponse]:
+        # nothing is awaited here: each coroutine more would cost as much as all of this
+        return function(partial(inside, request, **changes) if changes else partial(inside, request), request)
 
     return step
 
 
+def _returns_response(function: AroundFunction) -> bool:
+    """Tell whether *function* says that it returns a response, and nothing that has to be made one."""
+    try:
+        found = signature.returned(function)
+    except errors.AdapterError:
+        return False
+    return isinstance(found, type) and issubclass(found, web.StreamResponse)
+
+
+def _responding(function: AroundFunction, inside: Step) -> Step:
+    async def step(request: web.Request, /, **changes: t.Any) -> web.StreamResponse:
+        return results.respond(await function(partial(inside, request, **changes), request))
+
+    return step
+
+
+def _injecting(function: AroundFunction, inside: Step, needs: di.Injected, adapters: di.Adapters) -> Step:
+    give = _giving(needs, adapters)
+
+    async def step(request: web.Request, /, **changes: t.Any) -> web.StreamResponse:
+        given = await give()
+        return results.respond(await function(partial(inside, request, **changes), request, **given))
+
+    return step
+
+
+def _giving(needs: di.Injected, adapters: di.Adapters) -> c.Callable[[], c.Awaitable[dict[str, t.Any]]]:
+    """Return what gives the injected parameters by name."""
+    names = tuple(str(each.name) for each in needs.parameters)
+    inject = adapters.bind_injected(needs)
+
+    async def give() -> dict[str, t.Any]:
+        if not names:
+            return {}
+        found = await inject()
+        return {names[0]: found} if len(names) == 1 else dict(zip(names, found, strict=True))
+
+    return give
+
+
 def middleware(function: AroundFunction, adapters: di.Adapters) -> t.Any:
     """Return *function* as a middleware, which stands around the whole application."""
-    enclosed = enclose(function, adapters)
+    give = _giving(injected(function), adapters)
 
     @web.middleware
     async def handle(request: web.Request, handler: t.Any) -> web.StreamResponse:
-        def inside(
-            request: web.Request, changes: dict[str, t.Any] = NONE
-        ) -> c.Coroutine[t.Any, t.Any, web.StreamResponse]:
-            if changes:
-                raise TypeError(f"call() around the application sets no parameters, such as {next(iter(changes))!r}")
-            return t.cast("c.Coroutine[t.Any, t.Any, web.StreamResponse]", handler(request))
-
-        return await enclosed(request, inside, NONE)
+        return results.respond(await function(partial(_call, handler, request), request, **await give()))
 
     return handle
+
+
+def _call(handler: t.Any, request: web.Request, /, **changes: t.Any) -> c.Coroutine[t.Any, t.Any, web.StreamResponse]:
+    if changes:
+        raise TypeError(f"call() around the application sets no parameters, such as {next(iter(changes))!r}")
+    return t.cast("c.Coroutine[t.Any, t.Any, web.StreamResponse]", handler(request))
 
 
 def limit(step: Step, seconds: float) -> Step:
     """Return *step* with the number of *seconds* that it may take. Then it is a problem, 503."""
 
-    async def limited(request: web.Request, changes: dict[str, t.Any] = NONE) -> web.StreamResponse:
+    async def limited(request: web.Request, /, **changes: t.Any) -> web.StreamResponse:
         try:
             async with asyncio.timeout(seconds) as clock:
-                return await step(request, changes)
+                return await step(request, **changes)
         except TimeoutError:
             if not clock.expired():
                 raise
