@@ -88,13 +88,13 @@ def table(
 ) -> rounds.Table:
     cases = [CASES[name] for name in names]
     load = os.getloadavg()[0]
-    told, theirs = others(beside if rates else ())
+    told, theirs = others(beside if rates and not all(case.alone for case in cases) else ())
     if BARE in beside:
         theirs = {BARE: bare(), **theirs}
     found = own() | theirs
     rows = measured(cases, found, tuple(theirs), quick=quick) if rates else []
     if instructions:
-        rows += counted(cases, found, [BARE] if BARE in theirs else [], quick=quick)
+        rows += counted([case for case in cases if case.counted], found, [BARE] if BARE in theirs else [], quick=quick)
     note = f"{'; '.join(told)}. The load of the machine was {load:.1f} when it began."
     return rounds.Table("HTTP", rows, note)
 

@@ -57,7 +57,8 @@ class Side:
 class Case:
     """A workload: *asked* of ours and of the peers, or else *ours* of what we set beside ourselves.
 
-    *title* begins its row. *targets* are those of the rate beside each; *refused* is wrong input, asked before.
+    *title* begins its row. *targets* are those of the rate beside each; *refused* is wrong input, asked before. Its
+    instructions are *counted* unless its servers start too slowly for that.
     """
 
     title: str
@@ -66,6 +67,7 @@ class Case:
     refused: tuple[Refused, ...] = ()
     server: str = OURS
     alone: dict[str, Side] = attrs.field(factory=dict)
+    counted: bool = True
 
     def sides(self, others: t.Iterable[str]) -> dict[str, Side]:
         """Return who is asked for what: ours first, then what it is set beside, of *others* or ours alone."""
@@ -128,5 +130,6 @@ CASES: t.Final = {
         {f"{FEW} routes": ">= 0.95"},
         server=f"{MANY:,} routes",
         alone={f"{FEW} routes": Side(f"{FEW} routes", last_routes(FEW))},
+        counted=False,
     ),
 }
