@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import hdrs, http_exceptions, web
 
 from buvar.components import missing
 from buvar.di import typeform
@@ -20,6 +20,8 @@ if t.TYPE_CHECKING:
 
     from .sources import Binding
 
+#: characters of what aiohttp says of a body, which it quotes
+_TOLD: t.Final = 200
 _FORMS: t.Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
@@ -85,6 +87,8 @@ async def read_form(request: web.Request) -> MultiDictProxy[str | bytes | bytear
         raise too_large(request) from None
     except web.RequestPayloadError as error:
         raise problems.Problem(400, f"the body cannot be read: {error}") from None
+    except http_exceptions.HttpProcessingError as error:  # of the headers of a part
+        raise problems.Problem(400, f"the body is no form: {error.message.strip()[:_TOLD]}") from None
     except (ValueError, LookupError, AssertionError) as error:
         raise problems.Problem(400, f"the body is no form: {str(error) or type(error).__name__}") from None
 

@@ -166,7 +166,8 @@ def _read(handler: t.Any, parameter: inspect.Parameter, path: c.Container[str]) 
     found, tp = _marker_of(handler, name, tp)
     if found is None and not _is_injected(tp):
         found = _by_type(name, tp, path)
-    many = found is not None and not isinstance(found, markers.Body) and _is_many(tp)
+    item = _is_file if isinstance(found, markers.File) else is_scalar
+    many = found is not None and not isinstance(found, markers.Body) and _is_many(tp, item)
     return Binding(name, tp, found, default, parameter.kind is parameter.KEYWORD_ONLY, many)
 
 
@@ -213,13 +214,18 @@ def is_scalar(tp: t.Any) -> bool:
     return isinstance(tp, type) and issubclass(tp, _SCALARS)
 
 
-def _is_many(tp: t.Any) -> bool:
+def _is_file(tp: t.Any) -> bool:
+    return _plain(tp) in {web.FileField, bytes}
+
+
+def _is_many(tp: t.Any, item: c.Callable[[t.Any], bool] = is_scalar) -> bool:
+    """Tell whether *tp* is several of what *item* tells of."""
     tp = _plain(tp)
     if t.get_origin(tp) in {t.Union, types.UnionType}:
         rest = [each for each in t.get_args(tp) if each is not types.NoneType]
-        return len(rest) == 1 and _is_many(rest[0])
+        return len(rest) == 1 and _is_many(rest[0], item)
     inner = [each for each in t.get_args(tp) if each is not ...]
-    return t.get_origin(tp) in _CONTAINERS and bool(inner) and all(is_scalar(each) for each in inner)
+    return t.get_origin(tp) in _CONTAINERS and bool(inner) and all(map(item, inner))
 
 
 def _plain(tp: t.Any) -> t.Any:
@@ -257,13 +263,15 @@ def _check_path(handler: t.Any, bindings: c.Sequence[Binding], path: c.Container
 
 
 def check(handler: t.Any, bindings: c.Sequence[Binding]) -> None:
-    """Raise `errors.DeclarationError` where two parameters are the same."""
+    """Raise `errors.DeclarationError` where two parameters are the same, or one cannot be what it is to be."""
     bound = [each for each in bindings if each.marker is not None]
     keys: dict[tuple[str | None, str], str] = {}
     for each in bound:
         first = keys.setdefault((each.source, each.key), each.name)
         if first != each.name:
             raise wrong(handler, f"its parameters {first!r} and {each.name!r} are the same {each.source} {each.key!r}")
+        if each.source == "cookie" and each.many:
+            raise wrong(handler, f"its parameter {each.name!r} is a cookie, which has one value; take it as a str")
     sources = {each.source for each in bound}
     bodies = [each.name for each in bound if each.source == "body"]
     if len(bodies) > 1:

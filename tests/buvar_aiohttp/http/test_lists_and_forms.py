@@ -1,0 +1,109 @@
+"""Parameters that are lists, files and forms: what a client may send is taken, and what it may not is refused."""
+
+import asyncio
+import typing as t
+
+import aiohttp
+import pytest
+from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buvar import errors, plugin
+from buvar_aiohttp import http, testing
+from buvar_aiohttp.http import sources
+
+
+@http.post("/files")
+async def files(files: t.Annotated[list[web.FileField], http.File(types="image/*")] = []) -> list[str]:
+    return [each.filename for each in files]
+
+
+async def prepare(load: plugin.Loader):
+    await load("buvar_aiohttp")
+    http.mount(files)
+
+
+@pytest.fixture
+async def session(served):
+    async with served(prepare) as session:
+        yield session
+
+
+def form(*parts):
+    made = aiohttp.FormData()
+    for name, media_type in parts:
+        made.add_field("files", b"x", filename=name, content_type=media_type)
+    return made
+
+
+async def test_a_list_of_files_has_all_of_them(session):
+    """A parameter that is a list of files gets each file of its name, and each is looked at."""
+    async with session.post("/files", data=form(("a.png", "image/png"), ("b.gif", "image/gif"))) as response:
+        assert await response.json() == ["a.png", "b.gif"]
+    async with session.post("/files", data=form(("a.png", "image/png"), ("b.txt", "text/plain"))) as response:
+        assert response.status == 422
+        assert "it is text/plain" in await response.text()
+
+
+def test_a_cookie_is_no_list():
+    """A handler that takes a cookie as a list stops the start: a cookie has one value."""
+
+    async def handler(session: t.Annotated[list[str], http.Cookie]) -> None: ...
+
+    with pytest.raises(ExceptionGroup) as raised:
+        sources.read(handler, (), "GET")
+    (error,) = raised.value.exceptions
+    assert isinstance(error, errors.DeclarationError)
+    assert "'session' is a cookie, which has one value; take it as a str" in str(error)
+
+
+HEAD = 'Content-Disposition: form-data; name="files"; filename="a"'
+PIECES = [
+    "--x",
+    "--x--",
+    "\r\n",
+    "\n",
+    ":",
+    HEAD,
+    "Content-Type: image/png",
+    "Content-Transfer-Encoding: base64",
+    "=",
+    "ü",
+]
+PIECES += [
+    "Content-Type: text/plain; charset=none",
+    "Content-Encoding: deflate",
+    "Content-Length: -1",
+    "\0",
+    "a" * 9000,
+]
+
+
+# aiohttp warns of file names that it cannot read, and leaves files of a broken form to be closed when they are deleted
+@pytest.mark.filterwarnings(
+    "ignore::RuntimeWarning:aiohttp.multipart", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), max_size=20))
+@settings(max_examples=20, deadline=None)
+def test_a_broken_form_is_no_error_of_the_service(bodies):
+    """Whatever stands between the boundaries of a form, it is taken, or refused as the client's fault."""
+
+    async def send():
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        async with testing.client(prepare) as client:
+            for body in bodies:
+                async with client.post(
+                    "/files", data=f"--x\r\n{body}\r\n--x--\r\n".encode(), headers=headers
+                ) as response:
+                    assert response.status in {200, 400, 422}, body
+
+    asyncio.run(send())
+
+
+async def test_a_broken_form_is_refused(session):
+    """A part with headers that are none is the client's fault, and is told so."""
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    async with session.post("/files", data=b"--x\r\nno header--x--\r\n", headers=headers) as response:
+        assert response.status == 400
+        assert (await response.json())["detail"].startswith("the body is no form: ")
