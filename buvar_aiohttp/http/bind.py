@@ -43,6 +43,7 @@ _COMMON: t.Final[dict[str, t.Any]] = {
     "UNFIT": refusal.UNFIT,
     "check_names": _check_names,
     "check_encoding": refusal.check_encoding,
+    "split": refusal.split,
 }
 
 
@@ -156,7 +157,8 @@ class _Writer(Text):
         for each in bindings:
             self.write(1, f"if {each.key!r} in {mapping}:")
             if each.many:
-                self.write(2, f"values = {mapping}.getall({each.key!r})")
+                values = f"{mapping}.getall({each.key!r})"
+                self.write(2, f"values = {f'split({values})' if each.source == 'header' else values}")
                 if left:
                     self.write(2, "left -= len(values)")
                 self.convert(2, each, "values")

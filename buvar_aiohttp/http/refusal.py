@@ -26,6 +26,8 @@ if t.TYPE_CHECKING:
     from .sources import Binding
 
 _BAD_ESCAPE: t.Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+#: an item of a header that is a list, in which a comma may stand between quotes
+_ITEM: t.Final = re.compile(r'(?:[^,"]|"(?:\\.|[^"\\])*(?:"|\\?$))+')
 #: characters of a name that a client sent which are told again
 _SHOWN: t.Final = 60
 
@@ -47,6 +49,11 @@ def check_encoding(target: str) -> None:
         urllib.parse.unquote_to_bytes(target).decode()
     except UnicodeDecodeError:
         raise Problem(400, "the escapes in the URL are no UTF-8") from None
+
+
+def split(values: c.Iterable[str]) -> list[str]:
+    """Return the items of a header that is a list: whether each has a line or commas are between them is the same."""
+    return [item for value in values for each in _ITEM.findall(value) if (item := each.strip())]
 
 
 @attrs.frozen(eq=False)
@@ -119,7 +126,8 @@ def _values(binding: Binding, request: web.Request, content: t.Any) -> list[t.An
         case "query":
             return list(request.query.getall(binding.key, ()))
         case "header":
-            return list(request.headers.getall(binding.key, ()))
+            values = request.headers.getall(binding.key, ())
+            return split(values) if binding.many else list(values)
         case "cookie":
             return [request.cookies[binding.key]] if binding.key in request.cookies else []
         case _:

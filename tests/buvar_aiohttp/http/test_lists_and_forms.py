@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from buvar import errors, plugin
 from buvar_aiohttp import http, testing
-from buvar_aiohttp.http import sources
+from buvar_aiohttp.http import refusal, sources
 
 
 @http.post("/files")
@@ -19,9 +19,14 @@ async def files(files: t.Annotated[list[web.FileField], http.File(types="image/*
     return [each.filename for each in files]
 
 
+@http.get("/numbers")
+async def numbers(x_numbers: t.Annotated[list[int], http.Header]) -> list[int]:
+    return x_numbers
+
+
 async def prepare(load: plugin.Loader):
     await load("buvar_aiohttp")
-    http.mount(files)
+    http.mount(files, numbers)
 
 
 @pytest.fixture
@@ -44,6 +49,34 @@ async def test_a_list_of_files_has_all_of_them(session):
     async with session.post("/files", data=form(("a.png", "image/png"), ("b.txt", "text/plain"))) as response:
         assert response.status == 422
         assert "it is text/plain" in await response.text()
+
+
+@pytest.mark.parametrize("values", [["1, 2", "3"], ["1", "2", "3"], ["1,2 ,, 3"]])
+async def test_a_list_in_a_header_is_one_line_or_several(session, values):
+    """Whether the items have a line each or commas between them is the same, as proxies may change one to the other."""
+    async with session.get("/numbers", headers=[("X-Numbers", value) for value in values]) as response:
+        assert await response.json() == [1, 2, 3]
+
+
+async def test_a_wrong_item_in_a_header_is_told(session):
+    """An item that does not fit is told with its place in the list."""
+    async with session.get("/numbers", headers={"X-Numbers": "1,x"}) as response:
+        assert response.status == 422
+        assert "$[1]" in (await response.json())["errors"][0]["detail"]
+
+
+@given(st.lists(st.text(st.sampled_from('ab ,"\\'))))
+def test_a_comma_between_quotes_belongs_to_its_item(values):
+    """Nothing but commas outside of quotes, and spaces beside them, is lost of a header that is a list."""
+    items = refusal.split(values)
+    assert all(items)
+    assert [each for each in items if "," in each and '"' not in each] == []
+    assert "".join(items).replace(" ", "").replace(",", "") == "".join(values).replace(" ", "").replace(",", "")
+
+
+def test_items_of_a_header():
+    """Quotes hold an item together, to the end of the line where they are not closed."""
+    assert refusal.split(['a, "b, c" ,d', '"e, f']) == ["a", '"b, c"', "d", '"e, f']
 
 
 def test_a_cookie_is_no_list():
