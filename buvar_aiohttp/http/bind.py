@@ -18,7 +18,7 @@ from buvar.components import missing
 from buvar.di import signature
 from buvar.di.text import Text
 
-from . import bodies, markers, refusal, results, sockets
+from . import bodies, markers, refusal, results, returns, sockets
 from .sources import Binding
 
 if t.TYPE_CHECKING:
@@ -228,6 +228,7 @@ class _Writer(Text):
                     self.write(1, f"{self.variables[each.name]} = socket")
             self.write(1, f"return await {talked}(socket, {function}({arguments}))")
         elif inspect.isasyncgenfunction(self.handler):
-            self.write(1, f"return await stream(request, {function}({arguments}), {status})")
+            empty = returns.stream_type(self.handler)
+            self.write(1, f"return await stream(request, {function}({arguments}), {status}, {empty!r})")
         else:
             self.write(1, f"return respond(await {function}({arguments}), {status})")

@@ -135,15 +135,18 @@ def _with_headers(result: Response[t.Any], status: int) -> web.StreamResponse:
     return made
 
 
-async def stream(request: web.Request, items: c.AsyncGenerator[t.Any, None], status: int = 200) -> web.StreamResponse:
-    """Send what *items* yields, and return the response that was sent.
+async def stream(
+    request: web.Request, items: c.AsyncGenerator[t.Any, None], status: int = 200, empty: str = BYTES
+) -> web.StreamResponse:
+    """Send what *items* yields, and return the response that was sent; *empty* is its media type if that is nothing.
 
     What fails before the first item is an error like that of any handler.
     """
     try:
         first = await anext(items, None)
-        response = web.StreamResponse(status=status, headers={hdrs.CONTENT_TYPE: _media_type(first)})
-        if isinstance(first, Event):
+        media_type = empty if first is None else _media_type(first)
+        response = web.StreamResponse(status=status, headers={hdrs.CONTENT_TYPE: media_type})
+        if media_type == EVENTS:
             response.headers[hdrs.CACHE_CONTROL] = "no-store"
         await response.prepare(request)
         if first is not None and request.method != hdrs.METH_HEAD:
@@ -167,7 +170,7 @@ def _media_type(item: t.Any) -> str:
         return EVENTS
     if isinstance(item, str):
         return TEXT
-    return BYTES if item is None or isinstance(item, bytes | bytearray) else LINES
+    return BYTES if isinstance(item, bytes | bytearray) else LINES
 
 
 def _chunk(item: t.Any) -> bytes:

@@ -1,6 +1,7 @@
 """Parameters that are lists, files and forms: what a client may send is taken, and what it may not is refused."""
 
 import asyncio
+import collections.abc as c
 import typing as t
 
 import aiohttp
@@ -24,9 +25,33 @@ async def numbers(x_numbers: t.Annotated[list[int], http.Header]) -> list[int]:
     return x_numbers
 
 
+@http.get("/nothing/{kind}")
+async def events(kind: str) -> c.AsyncIterator[http.Event]:
+    return
+    yield http.Event()
+
+
+@http.get("/nothing/lines")
+async def lines() -> c.AsyncIterator[dict[str, int]]:
+    return
+    yield {}
+
+
+@http.get("/nothing/text")
+async def text() -> c.AsyncGenerator[str, None]:
+    return
+    yield ""
+
+
+@http.get("/nothing/untold")
+async def untold():
+    return
+    yield 1
+
+
 async def prepare(load: plugin.Loader):
     await load("buvar_aiohttp")
-    http.mount(files, numbers)
+    http.mount(files, numbers, events, lines, text, untold)
 
 
 @pytest.fixture
@@ -89,6 +114,23 @@ def test_a_cookie_is_no_list():
     (error,) = raised.value.exceptions
     assert isinstance(error, errors.DeclarationError)
     assert "'session' is a cookie, which has one value; take it as a str" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("events", "text/event-stream"),
+        ("lines", "application/x-ndjson"),
+        ("text", "text/plain; charset=utf-8"),
+        ("untold", "application/octet-stream"),
+    ],
+)
+async def test_a_stream_of_nothing_is_of_its_type(session, path, media_type):
+    """A handler that yields nothing answers with the media type that its annotation tells."""
+    async with session.get(f"/nothing/{path}") as response:
+        assert (response.status, response.headers["Content-Type"]) == (200, media_type)
+        assert await response.read() == b""
+        assert response.headers.get("Cache-Control") == ("no-store" if path == "events" else None)
 
 
 HEAD = 'Content-Disposition: form-data; name="files"; filename="a"'
