@@ -1,7 +1,12 @@
 """What the tests of the HTTP server share: a service to run, and a client that sees each byte and hides no loss."""
 
 import asyncio
+import base64
+import contextlib
+import itertools
 import json
+import re
+import shutil
 import socket
 
 import aiohttp
@@ -10,6 +15,8 @@ from aiohttp import web
 
 from buvar import context, plugin
 from buvar_aiohttp import AioHttpConfig
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 # follows `SERVE`; what a test wants to have configured stands in `CONFIG`, what is to be run in `RUN`
 HTTP = """
@@ -185,3 +192,116 @@ class Served:
 def served():
     """Serve plugins: ``async with served(plugin, …) as session:``."""
     return Served
+
+
+class Browser:
+    """A page in a browser, driven over its debugging protocol. *console* has what it complains of."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.console = []
+        self._numbers = itertools.count(1)
+        self._session = None
+
+    async def call(self, method, **params):
+        """Have the browser do something, and return what it answers; note what happens meanwhile."""
+        number = next(self._numbers)
+        session = {} if self._session is None else {"sessionId": self._session}
+        await self.socket.send_json({"id": number, "method": method, "params": params, **session})
+        while True:
+            message = json.loads((await self.socket.receive()).data)
+            if message.get("id") == number:
+                assert "error" not in message, message
+                return message["result"]
+            if message.get("method") in {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"}:
+                self.console.append(message["params"])
+
+    async def begin(self, url, shown):
+        """Open the page, and wait until it is *shown*, which is a condition."""
+        target = await self.call("Target.createTarget", url="about:blank")
+        attached = await self.call("Target.attachToTarget", flatten=True, **target)
+        self._session = attached["sessionId"]
+        for domain in ("Runtime", "Log", "Page"):
+            await self.call(f"{domain}.enable")
+        await self.look(width=1300, dark=False)
+        await self.call("Page.navigate", url=url)
+        await self.until(shown)
+
+    async def look(self, *, width, dark):
+        """Look at it in a window of that width, in a light or a dark room."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.call("Emulation.setEmulatedMedia", features=[scheme])
+        await self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False
+        )
+
+    async def run(self, script):
+        """Return the value of an expression, awaited if it is a promise."""
+        done = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in done, done
+        return done["result"].get("value")
+
+    async def until(self, condition):
+        """Wait until a condition is true."""
+        look = f"const look = () => {{ if ({condition}) done(); else setTimeout(look, 20); }}; look();"
+        for _ in range(100):  # a new document forgets what waits in the old one
+            with contextlib.suppress(AssertionError):
+                return await self.run(f"new Promise((done) => {{ {look} }})")
+            await asyncio.sleep(0.05)
+        raise AssertionError(condition)
+
+    async def click(self, selector):
+        await self.run(f"document.querySelector({json.dumps(selector)}).click()")
+
+    async def press(self, key):
+        text = {"text": "\r"} if key == "Enter" else {"text": key} if len(key) == 1 else {}
+        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, **text)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key)
+
+    async def text(self, selector="body"):
+        return await self.run(f"document.querySelector({json.dumps(selector)}).innerText")
+
+    async def html(self):
+        return await self.run("document.documentElement.outerHTML")
+
+    async def shoot(self, path):
+        """Write what is seen into a file."""
+        path.write_bytes(base64.b64decode((await self.call("Page.captureScreenshot"))["data"]))
+
+
+@pytest.fixture
+def open_page(tmp_path):
+    """Open a page when a condition is true: ``async with open_page(url, "document.title") as browser:``."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium is installed")
+
+    @contextlib.asynccontextmanager
+    async def open_page(url, shown="document.readyState === 'complete'"):
+        arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
+        process = await asyncio.create_subprocess_exec(
+            *(CHROMIUM, *arguments, "--remote-debugging-port=0", f"--user-data-dir={tmp_path}/profile", "about:blank"),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        found = rest = None
+        try:
+            while found is None:
+                line = await process.stderr.readline()
+                assert line, "the browser has ended"
+                found = re.search(rb"ws://\S+", line)
+            rest = asyncio.ensure_future(process.stderr.read())  # so that it can write on
+            async with (
+                aiohttp.ClientSession() as client,
+                client.ws_connect(found[0].decode(), max_msg_size=0) as socket,
+            ):
+                browser = Browser(socket)
+                await browser.begin(url, shown)
+                yield browser
+                assert browser.console == []
+        finally:
+            process.kill()
+            await process.wait()
+            if rest is not None:
+                await rest
+
+    return open_page
