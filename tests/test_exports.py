@@ -54,6 +54,7 @@ EXPORTS = {
     "buvar_aiohttp.introspect": "IntrospectConfig prepare",
     "buvar_aiohttp.json": "Jsonify StandardJsonify jsonify prepare response",
     "buvar_aiohttp.metrics": "Metrics prepare",
+    "buvar_aiohttp.openapi": "OpenApiConfig describe prepare",
     "buvar_aiohttp.testing": "buvar_aiohttp_app buvar_aiohttp_client buvar_aiohttp_port client",
 }
 # made for the module itself: type variables and its logger
