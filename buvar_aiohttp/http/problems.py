@@ -49,7 +49,8 @@ class Problem(Exception):
     """A request that cannot be answered: the *status*, why (*detail*), and what else the document is to say.
 
     *title* is by default that of the status, *type* a URI that identifies the kind of problem, *headers* go with the
-    response. *errors* are `Fault`s, told under that name. Raises ValueError for a status below 400.
+    response. *errors* are `Fault`s, told under that name; without a *detail*, one that is alone is the detail. Raises
+    ValueError for a status below 400.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Problem(Exception):
             raise ValueError(f"the status of a problem is between 400 and 599, not {status}")
         super().__init__(status, detail)
         self.status = status
-        self.detail = detail
+        self.detail = _summary(errors) if detail is None and errors else detail
         self.title = title if title is not None else phrase(status)
         self.type = type
         self.headers = dict(headers or {})
@@ -98,6 +99,14 @@ class Problem(Exception):
         headers[hdrs.CONTENT_TYPE] = MEDIA_TYPE
         body = msgspec.json.encode(self.document(), enc_hook=str)
         return web.Response(status=self.status, reason=phrase(self.status), body=body, headers=headers)
+
+
+def _summary(errors: c.Sequence[Fault]) -> str:
+    if len(errors) > 1:
+        return "the request does not fit"
+    (fault,) = errors
+    where = fault.path or "the body" if fault.source == "body" else f"{fault.source} parameter {fault.name!r}"
+    return f"{where}: {fault.detail}"
 
 
 def phrase(status: int) -> str:

@@ -81,7 +81,7 @@ class Refusal:
             return Problem(400, unread[0].detail, errors=found)
         if not found:  # so that a difference between the two ways is a refusal all the same
             return Problem(422, str(unfit) or "the request does not fit")
-        return Problem(422, "the request does not fit" if len(found) > 1 else _sentence(found[0]), errors=found)
+        return Problem(422, errors=found)
 
     def _faults(self, binding: Binding, request: web.Request, content: t.Any, unread: list[Fault]) -> c.Iterator[Fault]:
         if isinstance(binding.marker, markers.Body):
@@ -112,11 +112,6 @@ class Refusal:
                 if not hint:
                     hint = f"; there is {', '.join(known)}" if known else "; there is none"
                 yield Fault(source, f"there is no such parameter{hint}", key[:_SHOWN])
-
-
-def _sentence(fault: Fault) -> str:
-    where = fault.path if fault.source == "body" else f"{fault.source} parameter {fault.name!r}"
-    return f"{where}: {fault.detail}"
 
 
 def _values(binding: Binding, request: web.Request, content: t.Any) -> list[t.Any]:
