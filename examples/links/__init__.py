@@ -4,13 +4,14 @@
 
 | request                       | answer                                                                            |
 |-------------------------------|-----------------------------------------------------------------------------------|
-| ``POST /links`` ``{"url": …}``| 201 with code, url and short URL; 400 for what is no such object, 422 for no URL   |
+| ``POST /links`` ``{"url": …}``| 201 with code, url and short URL; 422 for what is no such object, or no URL        |
 | ``GET /{code}``               | 302 to the URL, counted as a hit (``HEAD`` is not counted); 404                    |
 | ``GET /links/{code}``         | 200 with url, hits and the time of creation; 404                                   |
 | ``GET /links``                | 200 with a page of links, the newest first, and where the next page is             |
+| ``GET /health/ready``         | 200, or 503 where the database cannot be read                                      |
 
-Errors are JSON problem bodies. The plugins: `.database` opens the file in each worker, `.statistics` counts hits in
-background jobs, `.links` answers the requests. The sections of the configuration have the same names.
+The plugins: `.database` opens the file in each worker, `.statistics` counts hits in background jobs, `.links` answers
+the requests. The sections of the configuration have the same names.
 """
 
 from __future__ import annotations
@@ -19,5 +20,5 @@ from buvar import plugin
 
 
 async def prepare(load: plugin.Loader) -> None:
-    """Load the service: the server, and the plugins that give it something to serve."""
-    await load("buvar.config", "buvar_aiohttp", ".problems", ".database", ".statistics", ".links")
+    """Load the service: each plugin loads what it needs itself."""
+    await load("buvar_aiohttp.health", ".statistics", ".links")

@@ -20,6 +20,7 @@ import attrs
 import structlog
 
 from buvar import config, context, di, plugin
+from buvar.plugins import health
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,10 @@ class Database:
     async def write(self, sql: str, *values: t.Any) -> list[Row]:
         """Execute one statement that changes something and return what it is ``RETURNING``."""
         return await _rows(self.writer, sql, *values)
+
+    async def check(self) -> None:
+        """Raise `sqlite3.Error` where the file cannot be read."""
+        await self.read("PRAGMA schema_version")
 
 
 async def _rows(connection: aiosqlite.Connection, sql: str, *values: t.Any) -> list[Row]:
@@ -104,7 +109,7 @@ async def _use_wal(connection: aiosqlite.Connection, settings: DatabaseConfig) -
 
 
 async def prepare(load: plugin.Loader) -> c.AsyncIterator[None]:
-    """Add the `Database`, and close it at the end."""
+    """Add the `Database` and its check, and close it at the end."""
     if sqlite3.sqlite_version_info < SQLITE_VERSION:
         raise RuntimeError(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or later is needed")
     await load("buvar.config")
@@ -112,6 +117,7 @@ async def prepare(load: plugin.Loader) -> c.AsyncIterator[None]:
     try:
         async with opened(settings) as database:
             context.add(database)
+            context.add(health.HealthCheck("database", database.check))
             yield
     except (OSError, sqlite3.Error) as error:
         error.add_note(f"in the database {settings.path!r} (section database, key path)")

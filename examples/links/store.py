@@ -10,8 +10,8 @@ import attrs
 
 from . import database
 
-#: letters and digits that nobody takes for one another; without "l", so that no code is the word "links"
-ALPHABET = "23456789abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ"
+#: letters and digits that nobody takes for one another; without vowels, so that no code is a word, as "links" is
+ALPHABET = "23456789bcdfghjkmnpqrstvwxyzBCDFGHJKLMNPQRSTVWXYZ"
 #: after so many collisions in a row codes are full enough to be made longer
 ATTEMPTS = 4
 

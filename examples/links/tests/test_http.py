@@ -12,15 +12,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 URL = "https://example.org/a?b=c#d"
+JSON = b"Content-Type: application/json\r\n"
 
 
 def is_problem(answer, status):
     assert answer.status == status, answer
     assert answer.headers["content-type"].startswith("application/problem+json")
-    assert set(answer.json) == {"title", "status", "detail"}
+    assert set(answer.json) - {"errors"} == {"title", "status", "detail"}
     assert answer.json["status"] == status
     assert answer.json["detail"]
     return answer.json["detail"]
+
+
+def send(client, body, **headers):
+    return client.request("POST", "/links", body, **{"Content_Type": "application/json", **headers})
 
 
 def test_a_link_is_made(client):
@@ -68,7 +73,7 @@ def test_the_same_url_has_many_codes(client):
         ("GET", "/nothing"), ("HEAD", "/nothing"), ("GET", "/links/nothing"), ("GET", "/a/b/c"),
         ("GET", "/favicon.ico"), ("GET", "/%00"),
         ("GET", "/%F0%9F%98%80"), ("GET", "/..%2F..%2Fetc%2Fpasswd"), ("GET", "/'%20OR%201=1--"),
-        ("GET", "/links/%ED%A0%80"), ("GET", "/" + "a" * 4000), ("POST", "/a/b/c"),
+        ("GET", "/" + "a" * 4000), ("POST", "/a/b/c"),
     ],
 )  # fmt: skip
 def test_what_is_not_there_is_not_found(client, method, path):
@@ -77,6 +82,11 @@ def test_what_is_not_there_is_not_found(client, method, path):
     assert answer.status == 404
     if method != "HEAD":
         is_problem(answer, 404)
+
+
+def test_a_path_that_is_no_text_is_refused(client):
+    """Escapes in a path that stand for half of a surrogate pair are 400."""
+    assert "UTF-8" in is_problem(client.get("/links/%ED%A0%80"), 400)
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/abc"), ("DELETE", "/links/abc"), ("PUT", "/links")])
@@ -90,14 +100,25 @@ def test_a_wrong_method_is_told_the_right_ones(client, method, path):
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{", b"nonsense", b"[]", b"null", b"1", b'"https://example.org"', b"{}", b'{"Url": "https://example.org"}',
-        b"url=https://example.org", b'{"url": "https://example.org"', b'{"url": "https://example.org"} x', b"\xff\xfe",
-        b"\x80", b"[" * 10000, b'{"url":' * 2000, b"1" * 5000, b'{"url": NaN, }',
+        b"", b"{", b"nonsense", b"url=https://example.org", b'{"url": "https://example.org"',
+        b'{"url": "https://example.org"} x', b"\xff\xfe", b"\x80", b"[" * 10000, b'{"url":' * 2000,
+        b"1" * 5000, b'{"url": NaN, }',
     ],
 )  # fmt: skip
+def test_what_is_no_json_is_refused(client, body):
+    """A body that is no JSON is 400 and says so."""
+    assert "body" in is_problem(send(client, body), 400)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b"null", b"1", b'"https://example.org"', b"{}", b'{"Url": "https://example.org"}'],
+)
 def test_what_is_no_object_with_a_url_is_refused(client, body):
-    """A body that is no JSON, no object, or has no url is 400 and says so."""
-    assert "body" in is_problem(client.request("POST", "/links", body), 400)
+    """A body that is no object, or has no url, is 422 and says where."""
+    answer = send(client, body)
+    is_problem(answer, 422)
+    assert [error["path"] for error in answer.json["errors"]] in (["$"], ["$.url"])
 
 
 @pytest.mark.parametrize("url", [None, 1, True, [URL], {"url": URL}, "", "x", "ftp://example.org", "http://a/\r\nX: y"])
@@ -107,15 +128,20 @@ def test_what_is_no_url_is_refused(client, url):
 
 
 def test_half_a_character_is_refused(client):
-    """A url with half of a surrogate pair, which JSON can spell and UTF-8 cannot, is 422."""
-    is_problem(client.request("POST", "/links", rb'{"url": "http://a/\ud800"}'), 422)
+    """A url with half of a surrogate pair, which JSON can spell and UTF-8 cannot, is 400."""
+    is_problem(send(client, rb'{"url": "http://a/\ud800"}'), 400)
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain; charset=nonsense", "nonsense", ""])
-def test_json_is_json_whatever_it_is_called(client, content_type):
-    """A JSON body is read whatever content type the request names."""
-    body = json.dumps({"url": URL, "more": 1})
-    assert client.request("POST", "/links", body, Content_Type=content_type).status == 201
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "nonsense", ""])
+def test_a_body_has_to_be_called_json(client, content_type):
+    """A body that the request does not call JSON is 415: a page of another site could send it."""
+    body = json.dumps({"url": URL})
+    assert "application/json" in is_problem(send(client, body, Content_Type=content_type), 415)
+
+
+def test_more_than_a_url_is_taken(client):
+    """An object may have more than a url."""
+    assert send(client, json.dumps({"url": URL, "more": 1})).status == 201
 
 
 def test_a_large_body_is_refused(client):
@@ -126,12 +152,12 @@ def test_a_large_body_is_refused(client):
         (iter([large[:9000], large[9000:]]), {}),  # chunked
         (gzip.compress(large), {"Content_Encoding": "gzip"}),
     ):
-        is_problem(client.request("POST", "/links", body, **headers), 413)
+        is_problem(send(client, body, **headers), 413)
 
 
 def test_a_body_that_cannot_be_unpacked_is_refused(client):
     """A body that is not compressed as it says is 400."""
-    is_problem(client.request("POST", "/links", b"not gzip at all", Content_Encoding="gzip"), 400)
+    is_problem(send(client, b"not gzip at all", Content_Encoding="gzip"), 400)
 
 
 def test_the_service_tells_what_it_is(client):
@@ -146,13 +172,28 @@ def test_the_service_tells_what_it_is(client):
         ("size=1.5", "size"), ("size=%D9%A1", "size"), ("size=1_0", "size"), ("size=+1", "size"),
         ("size=" + "9" * 5000, "size"), ("page=0", "page"), ("page=x", "page"), ("page=" + "9" * 20, "page"),
         ("after=", "after"), ("after=nothing", "after"),
-        ("after=%00", "after"), ("page=1&page=2", "twice"), ("page=1&after=x", "after"), ("limit=10", "limit"),
-        ("a=%ff", "a"),
+        ("after=%00", "after"), ("page=1&page=2", "page"), ("page=1&after=x", "after"), ("limit=10", "limit"),
     ],
 )  # fmt: skip
 def test_a_page_that_is_none_is_refused(client, query, key):
-    """A paging parameter that makes no sense is 400, and the answer names it."""
-    assert key in is_problem(client.get(f"/links?{query}"), 400)
+    """A paging parameter that makes no sense is 422, and the answer names it."""
+    assert key in is_problem(client.get(f"/links?{query}"), 422)
+
+
+def test_a_query_that_is_no_text_is_refused(client):
+    """Escapes in the query that are no UTF-8 are 400."""
+    is_problem(client.get("/links?after=%ff"), 400)
+
+
+def test_all_that_is_wrong_with_a_page_is_told(client):
+    """Several parameters that make no sense are told at once, each by its name."""
+    answer = client.get("/links?size=0&page=x&limit=1")
+    is_problem(answer, 422)
+    assert [(error["in"], error["name"]) for error in answer.json["errors"]] == [
+        ("query", "size"),
+        ("query", "page"),
+        ("query", "limit"),
+    ]
 
 
 def test_pages_have_numbers(client):
@@ -196,11 +237,17 @@ def test_a_request_without_host_is_answered(one_service):
     """A client of HTTP/1.0 that sends no Host gets a link too."""
     body = json.dumps({"url": URL}).encode()
     with socket.create_connection(("127.0.0.1", one_service.port), timeout=10) as connection:
-        connection.sendall(b"POST /links HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        connection.sendall(b"POST /links HTTP/1.0\r\n%sContent-Length: %d\r\n\r\n%s" % (JSON, len(body), body))
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert b" 201 " in answer.splitlines()[0]
 
 
 def test_a_strange_host_does_no_harm(client):
     """A Host that is none does not keep the service from answering."""
-    assert client.request("POST", "/links", json.dumps({"url": URL}), Host="a:b:c/%").status == 201
+    assert send(client, json.dumps({"url": URL}), Host="a:b:c/%").status == 201
+
+
+def test_the_service_tells_whether_it_is_ready(client):
+    """The probe of readiness is answered, and looks at the database."""
+    answer = client.get("/health/ready")
+    assert (answer.status, answer.json["checks"]) == (200, {"database": True})

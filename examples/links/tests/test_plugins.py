@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 
 from buvar import config, context, di
+from buvar.plugins import health
 from examples.links import database, links, statistics, store
 
 
@@ -68,6 +69,14 @@ async def test_reading_changes_nothing():
     """The connection for reading refuses to write."""
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         await context.get(database.Database).read("DELETE FROM links")
+
+
+@pytest.mark.buvar_plugins("examples.links")
+async def test_a_database_that_cannot_be_read_is_not_healthy():
+    """The check of the database fails where it cannot be read any more."""
+    assert (await health.check("ready")).ok
+    await context.get(database.Database).reader.close()
+    assert not (await health.check("ready")).ok
 
 
 @pytest.mark.buvar_plugins("examples.links")
