@@ -122,7 +122,7 @@ def read(
         except errors.BuvarError as error:
             faults.append(error)
             continue
-        bindings.append(binding)
+        bindings.append(_never_none(binding))
         if binding.tp is web.WebSocketResponse and not socket:
             faults.append(wrong(handler, f"its parameter {binding.name!r} is a web socket; write @http.websocket(…)"))
         if binding.marker is None and _may_be_body(binding.tp) and method not in WITHOUT_BODY:
@@ -239,6 +239,22 @@ def _plain(tp: t.Any) -> t.Any:
             tp = tp.__value__
         else:
             return tp
+
+
+def _never_none(binding: Binding) -> Binding:
+    """Return *binding* for a type without None, which no text says: it is None where the request does not say it."""
+    if binding.source in {None, "body"} or types.NoneType not in typeform.members(_plain(binding.tp)):
+        return binding
+    default = None if binding.default is missing else binding.default
+    return attrs.evolve(binding, tp=_without_none(binding.tp), default=default)
+
+
+def _without_none(tp: t.Any) -> t.Any:
+    if t.get_origin(tp) is t.Annotated:
+        return t.Annotated[(_without_none(tp.__origin__), *tp.__metadata__)]
+    if t.get_origin(tp) in {t.Union, types.UnionType}:
+        return t.Union[tuple(each for each in t.get_args(tp) if each is not types.NoneType)]  # noqa: UP007
+    return _without_none(tp.__value__) if hasattr(tp, "__value__") else tp
 
 
 def _may_be_body(tp: t.Any) -> bool:
