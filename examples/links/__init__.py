@@ -9,6 +9,7 @@
 | ``GET /links/{code}``         | 200 with url, hits and the time of creation; 404                                   |
 | ``GET /links``                | 200 with a page of links, the newest first, and where the next page is             |
 | ``GET /health/ready``         | 200, or 503 where the database cannot be read                                      |
+| ``GET /docs``                 | 200 with a page that documents all this, from ``/openapi.json``                    |
 
 The plugins: `.database` opens the file in each worker, `.statistics` counts hits in background jobs, `.links` answers
 the requests. The sections of the configuration have the same names.
@@ -21,4 +22,4 @@ from buvar import plugin
 
 async def prepare(load: plugin.Loader) -> None:
     """Load the service: each plugin loads what it needs itself."""
-    await load("buvar_aiohttp.health", ".statistics", ".links")
+    await load("buvar_aiohttp.health", "buvar_aiohttp.openapi", ".statistics", ".links")

@@ -247,6 +247,13 @@ def test_a_strange_host_does_no_harm(client):
     assert send(client, json.dumps({"url": URL}), Host="a:b:c/%").status == 201
 
 
+def test_the_service_is_documented(client):
+    """The document of the service has its routes, and a page shows it; no code can be in their way."""
+    paths = client.get("/openapi.json").json["paths"]
+    assert {"/links", "/links/{code}", "/{code}"} <= set(paths)
+    assert client.get("/docs").status == 200
+
+
 def test_the_service_tells_whether_it_is_ready(client):
     """The probe of readiness is answered, and looks at the database."""
     answer = client.get("/health/ready")
