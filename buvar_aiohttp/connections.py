@@ -94,7 +94,13 @@ class Connection(web.RequestHandler):
         try:
             response = await self._answer(request, error)
             response = await self._closed(scope, request, response, error)
-            return await self.finish_response(request, response, start_time)
+            try:
+                return await self.finish_response(request, response, start_time)
+            except ConnectionError:
+                raise
+            except Exception as failure:  # a header that cannot be sent, such as one with a line break
+                response = self.handle_error(request, 500, failure)
+                return await self.finish_response(request, response, start_time)
         except BaseException as broken:
             # what no answer could tell is the error of the scope
             await _abandon(scope, error if isinstance(broken, ConnectionError) else broken)
