@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 import msgspec
 from aiohttp import hdrs, http_exceptions, web
+from msgspec import inspect
 
 from buvar.components import missing
 from buvar.di import typeform
 
 from . import markers, problems
-from .sources import wrong
+from .sources import collection_of, is_file, raw_of, wrong
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -31,7 +33,7 @@ class Unreadable(ValueError):
 
 def is_raw(binding: Binding) -> bool:
     """Tell whether the body is taken as it is."""
-    return binding.tp in {bytes, str}
+    return raw_of(binding.tp) is not None
 
 
 def is_json(media_type: str) -> bool:
@@ -95,15 +97,23 @@ async def read_form(request: web.Request) -> MultiDictProxy[str | bytes | bytear
 
 def decoder(binding: Binding) -> c.Callable[[bytes], t.Any]:
     """Return what makes the parameter of the body."""
-    if binding.tp is bytes:
-        return bytes
-    if binding.tp is str:
-        return _text
-    decode = msgspec.json.Decoder(binding.tp).decode
-    if not binding.is_required:
-        default = None if binding.default is missing else binding.default
-        return lambda content: decode(content) if content else default
-    return decode
+    kind = raw_of(binding.tp)
+    decode: c.Callable[[bytes], t.Any]
+    if kind is None:
+        decode = msgspec.json.Decoder(binding.tp).decode
+    elif binding.tp is kind:
+        decode = functools.partial(raw, kind)
+    else:  # with constraints
+        decode = lambda content: msgspec.convert(raw(kind, content), binding.tp)  # noqa: E731
+    if binding.is_required:
+        return decode
+    default = None if binding.default is missing else binding.default
+    return lambda content: decode(content) if content else default
+
+
+def raw(kind: type, content: bytes) -> bytes | str:
+    """Return a body as it is: bytes or str. Raises `Unreadable`."""
+    return _text(content) if kind is str else bytes(content)
 
 
 def _text(content: bytes) -> str:
@@ -120,7 +130,8 @@ class FileFault(msgspec.ValidationError):
 def file_taker(binding: Binding) -> c.Callable[[t.Any], t.Any]:
     """Return what makes the parameter of one file, or, where there are many, of a list of them."""
     marker = t.cast("markers.File", binding.marker)
-    as_bytes = "bytes" in str(binding.tp)
+    as_bytes = "FileField" not in str(binding.tp)
+    collect = collection_of(binding.tp) or list
 
     def take(value: t.Any) -> t.Any:
         if not isinstance(value, web.FileField):
@@ -129,7 +140,7 @@ def file_taker(binding: Binding) -> c.Callable[[t.Any], t.Any]:
         return value.file.read() if as_bytes else value
 
     def take_all(values: c.Iterable[t.Any]) -> t.Any:
-        return [take(each) for each in values]
+        return collect([take(each) for each in values])
 
     return take_all if binding.many else take
 
@@ -148,19 +159,34 @@ def _matches(media_type: str, wanted: str) -> bool:
 
 def check(handler: t.Any, binding: Binding) -> None:
     """Raise `errors.DeclarationError` where nothing that a request has can become the parameter of *binding*."""
+    if isinstance(binding.marker, markers.File):
+        if not binding.many and not is_file(binding.tp):
+            reason = f"its parameter {binding.name!r} is a file, and no {typeform.show(binding.tp)}: take it as bytes"
+            raise wrong(handler, f"{reason}, as an aiohttp.web.FileField, or as a list of these")
+        return
+    is_body = isinstance(binding.marker, markers.Body)
     try:
-        if isinstance(binding.marker, markers.File):
-            return
-        if isinstance(binding.marker, markers.Body):
+        if is_body and not is_raw(binding):
             decoder(binding)
-        else:
-            msgspec.inspect.type_info(binding.tp)
+        for each in _strange(inspect.type_info(binding.tp), set()):
+            raise TypeError(f"msgspec cannot read {typeform.show(each)}")
     except TypeError as error:
-        what = "the body" if isinstance(binding.marker, markers.Body) else f"the {binding.source}"
-        advice = (
-            "; or is it to be injected, and nothing provides it?" if isinstance(binding.marker, markers.Body) else ""
-        )
-        reason = (
-            f"its parameter {binding.name!r} comes from {what}, and no {typeform.show(binding.tp)} can: {error}{advice}"
-        )
+        what = "the body" if is_body else f"the {binding.source}"
+        advice = "; or is it to be injected, and nothing provides it?" if is_body else ""
+        shown = typeform.show(binding.tp)
+        reason = f"its parameter {binding.name!r} comes from {what}, and no {shown} can: {error}{advice}"
         raise wrong(handler, reason) from None
+
+
+def _strange(info: t.Any, seen: set[int]) -> c.Iterator[type]:
+    """Yield the classes in *info* that msgspec knows nothing of: it takes them, and then no value is one."""
+    if id(info) in seen:
+        return
+    seen.add(id(info))
+    if isinstance(info, inspect.CustomType):
+        yield info.cls
+    for name in ("type", "item_type", "key_type", "value_type"):
+        if isinstance(found := getattr(info, name, None), inspect.Type):
+            yield from _strange(found, seen)
+    for each in (*getattr(info, "types", ()), *getattr(info, "item_types", ()), *getattr(info, "fields", ())):
+        yield from _strange(getattr(each, "type", each), seen)

@@ -17,6 +17,7 @@ from buvar import errors
 
 from . import bodies, faults, markers
 from .problems import Fault, Problem
+from .sources import raw_of
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -131,23 +132,26 @@ def _values(binding: Binding, request: web.Request, content: t.Any) -> list[t.An
 
 def _details(binding: Binding, value: t.Any) -> c.Iterator[str]:
     if isinstance(binding.marker, markers.File):
-        try:
-            bodies.file_taker(binding)(value)
-        except bodies.FileFault as error:
-            yield str(error)
+        take = bodies.file_taker(attrs.evolve(binding, many=False))
+        for each in value if binding.many else [value]:
+            try:
+                take(each)
+            except bodies.FileFault as error:
+                yield str(error)
         return
-    for each in faults.find(value, binding.tp, strict=False):
-        where = "" if each.path == "$" else f"{each.path}: "
-        yield f"{where}{each.message}"
+    for fault in faults.find(value, binding.tp, strict=False):
+        where = "" if fault.path == "$" else f"{fault.path}: "
+        yield f"{where}{fault.message}"
 
 
 def _of_body(binding: Binding, content: bytes) -> c.Iterator[Fault]:
+    kind = raw_of(binding.tp)
     try:
-        value = bodies.decoder(binding)(content) if bodies.is_raw(binding) else _json(content, binding)
+        value = _json(content, binding) if kind is None else bodies.raw(kind, content)
     except bodies.Unreadable as error:
         yield Fault("body", str(error))
         return
-    if not bodies.is_raw(binding) and content:
+    if content or binding.is_required:
         for each in faults.find(value, binding.tp):
             yield Fault("body", each.message, path=each.path)
 

@@ -108,7 +108,8 @@ def read(
 ) -> Signature:
     """Read the signature of *handler*; *path* are the names in its path; with *socket* it takes a web socket.
 
-    Raises an ExceptionGroup of all that is wrong with it: `errors.DeclarationError`, `errors.AdapterError`.
+    Raises `errors.DeclarationError` for what is no coroutine function, and an ExceptionGroup of all that is wrong with
+    the parameters: `errors.DeclarationError`, `errors.AdapterError`.
     """
     bindings: list[Binding] = []
     undecided: set[str] = set()
@@ -166,9 +167,16 @@ def _read(handler: t.Any, parameter: inspect.Parameter, path: c.Container[str]) 
     found, tp = _marker_of(handler, name, tp)
     if found is None and not _is_injected(tp):
         found = _by_type(name, tp, path)
-    item = _is_file if isinstance(found, markers.File) else is_scalar
-    many = found is not None and not isinstance(found, markers.Body) and _is_many(tp, item)
+    many = found is not None and _takes_all(found, tp)
+    if many and isinstance(found, markers.Path | markers.Cookie):
+        raise wrong(handler, f"its parameter {name!r} is a {typeform.show(tp)}, and a {found.source} has one value")
     return Binding(name, tp, found, default, parameter.kind is parameter.KEYWORD_ONLY, many)
+
+
+def _takes_all(marker: markers.Marker, tp: t.Any) -> bool:
+    if isinstance(marker, markers.File):
+        return _is_many(tp, is_file)
+    return not isinstance(marker, markers.Body) and _is_many(tp)
 
 
 def _marker_of(handler: t.Any, name: str, tp: t.Any) -> tuple[markers.Marker | None, t.Any]:
@@ -214,18 +222,34 @@ def is_scalar(tp: t.Any) -> bool:
     return isinstance(tp, type) and issubclass(tp, _SCALARS)
 
 
-def _is_file(tp: t.Any) -> bool:
-    return _plain(tp) in {web.FileField, bytes}
+def is_file(tp: t.Any) -> bool:
+    """Tell whether a file can become a *tp*: bytes, or aiohttp's class."""
+    members = {_plain(each) for each in typeform.members(_plain(tp))} - {types.NoneType}
+    return len(members) == 1 and members <= {bytes, web.FileField}
 
 
-def _is_many(tp: t.Any, item: c.Callable[[t.Any], bool] = is_scalar) -> bool:
-    """Tell whether *tp* is several of what *item* tells of."""
+def collection_of(tp: t.Any) -> type | None:
+    """Return the class that several values are collected in for a *tp*: list, tuple, set or frozenset; None for one."""
+    members = [_plain(each) for each in typeform.members(_plain(tp)) if each is not types.NoneType]
+    origin = t.get_origin(members[0]) if len(members) == 1 else None
+    if origin not in _CONTAINERS:
+        return None
+    return t.cast("type", origin) if origin in {tuple, set, frozenset} else list
+
+
+def raw_of(tp: t.Any) -> type | None:
+    """Return bytes or str where that is what stands behind *tp*, which may be None too; else None."""
+    members = {_plain(each) for each in typeform.members(_plain(tp))} - {types.NoneType}
+    return members.pop() if members in ({bytes}, {str}) else None
+
+
+def _is_many(tp: t.Any, is_item: c.Callable[[t.Any], bool] = is_scalar) -> bool:
     tp = _plain(tp)
     if t.get_origin(tp) in {t.Union, types.UnionType}:
         rest = [each for each in t.get_args(tp) if each is not types.NoneType]
-        return len(rest) == 1 and _is_many(rest[0], item)
+        return len(rest) == 1 and _is_many(rest[0], is_item)
     inner = [each for each in t.get_args(tp) if each is not ...]
-    return t.get_origin(tp) in _CONTAINERS and bool(inner) and all(map(item, inner))
+    return t.get_origin(tp) in _CONTAINERS and bool(inner) and all(is_item(each) for each in inner)
 
 
 def _plain(tp: t.Any) -> t.Any:
@@ -283,7 +307,8 @@ def check(handler: t.Any, bindings: c.Sequence[Binding]) -> None:
     bound = [each for each in bindings if each.marker is not None]
     keys: dict[tuple[str | None, str], str] = {}
     for each in bound:
-        first = keys.setdefault((each.source, each.key), each.name)
+        key = each.key.lower() if isinstance(each.marker, markers.Header) else each.key
+        first = keys.setdefault((each.source, key), each.name)
         if first != each.name:
             raise wrong(handler, f"its parameters {first!r} and {each.name!r} are the same {each.source} {each.key!r}")
         if each.source == "cookie" and each.many:
