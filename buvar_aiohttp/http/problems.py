@@ -10,6 +10,7 @@ What a client did wrong is told with all that is known. Of what went wrong here 
 from __future__ import annotations
 
 import http
+import json
 import typing as t
 
 import attrs
@@ -97,7 +98,11 @@ class Problem(Exception):
         """Return the response that tells it."""
         headers = CIMultiDict(self.headers)
         headers[hdrs.CONTENT_TYPE] = MEDIA_TYPE
-        body = msgspec.json.encode(self.document(), enc_hook=str)
+        document = self.document()
+        try:
+            body = msgspec.json.encode(document, enc_hook=str)
+        except UnicodeEncodeError:  # it quotes bytes of a request that are no text
+            body = json.dumps(document, default=str).encode()
         return web.Response(status=self.status, reason=phrase(self.status), body=body, headers=headers)
 
 
