@@ -44,6 +44,7 @@ _COMMON: t.Final[dict[str, t.Any]] = {
     "check_names": _check_names,
     "check_encoding": refusal.check_encoding,
     "split": refusal.split,
+    "check_texts": refusal.check_texts,
 }
 
 
@@ -143,7 +144,7 @@ class _Writer(Text):
     def take_texts(self, source: str, found: str) -> None:
         if bindings := self.of(source):
             self.write(1, f"texts = {found}")
-            self.take("texts", bindings)
+            self.take("texts", bindings, texts=True)
 
     def take_form(self) -> None:
         if bindings := self.of("form", "file"):
@@ -153,21 +154,40 @@ class _Writer(Text):
                 self.write(1, "if left:")
                 self.write(2, "raise Unfit")
 
-    def take(self, mapping: str, bindings: c.Iterable[Binding], *, left: bool = False) -> None:
+    def take(self, mapping: str, bindings: c.Iterable[Binding], *, left: bool = False, texts: bool = False) -> None:
+        """Write what takes *bindings* of *mapping*.
+
+        With *left* the values that nobody takes are counted, and so those that are given once more. *texts* are bytes
+        that may be no text.
+        """
         for each in bindings:
             self.write(1, f"if {each.key!r} in {mapping}:")
-            if each.many:
-                values = f"{mapping}.getall({each.key!r})"
-                self.write(2, f"values = {f'split({values})' if each.source == 'header' else values}")
-                if left:
-                    self.write(2, "left -= len(values)")
-                self.convert(2, each, "values")
+            if each.source == "cookie":
+                self.write(2, f"values = [{mapping}[{each.key!r}]]")
+            elif each.many or texts or not left or self.options.unknown == "ignore":
+                self.write(2, f"values = {mapping}.getall({each.key!r})")
             else:
-                if left:
-                    self.write(2, "left -= 1")
+                self.write(2, "left -= 1")
                 self.convert(2, each, f"{mapping}[{each.key!r}]")
+                self.write(1, "else:")
+                self.otherwise(each)
+                continue
+            self.take_values(each, left=left, texts=texts)
             self.write(1, "else:")
             self.otherwise(each)
+
+    def take_values(self, binding: Binding, *, left: bool, texts: bool) -> None:
+        """Write what takes a parameter of *values*."""
+        if texts:
+            self.write(2, "check_texts(values)")
+        if left:
+            self.write(2, "left -= len(values)")
+        if binding.many:
+            self.convert(2, binding, "split(values)" if binding.source == "header" else "values")
+            return
+        self.write(2, "if len(values) != 1:")
+        self.write(3, "raise Unfit")
+        self.convert(2, binding, "values[0]")
 
     def otherwise(self, binding: Binding) -> None:
         """Write what happens where the request says nothing of a parameter."""
@@ -183,7 +203,7 @@ class _Writer(Text):
         variable = self.variables[binding.name]
         if isinstance(binding.marker, markers.File):
             self.write(indent, f"{variable} = {self.name('file', bodies.file_taker(binding))}({expression})")
-        elif binding.tp is str:
+        elif binding.tp is str and binding.source != "form":  # of which a field may be a file
             self.write(indent, f"{variable} = {expression}")
         else:
             self.write(indent, f"{variable} = convert({expression}, {self.name('T', binding.tp)}, strict=False)")

@@ -67,7 +67,7 @@ async def read_json(request: web.Request) -> bytes:
     It has to say so: a page of another site can send other types without being asked for permission.
     """
     if request.headers.get(hdrs.CONTENT_TYPE) != "application/json" and not is_json(request.content_type):
-        if request.can_read_body or hdrs.CONTENT_TYPE in request.headers:
+        if request.can_read_body:
             told = request.headers.get(hdrs.CONTENT_TYPE)
             what = "no Content-Type" if told is None else f"the Content-Type {told[:80]!r}"
             detail = f"the body has {what}; send it as application/json"

@@ -57,6 +57,21 @@ def split(values: c.Iterable[str]) -> list[str]:
     return [item for value in values for each in _ITEM.findall(value) if (item := each.strip())]
 
 
+def check_texts(values: c.Iterable[str]) -> None:
+    """Raise `Unfit` where one of *values*, of headers or cookies, was sent as bytes that are no UTF-8."""
+    for each in values:
+        if not each.isascii() and not _is_text(each):
+            raise Unfit
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @attrs.frozen(eq=False)
 class Refusal:
     """What is said of a request that does not fit *bindings*, those of *handler*."""
@@ -101,6 +116,12 @@ class Refusal:
         if len(values) > 1 and not binding.many:
             yield Fault(source, f"it is given {len(values)} times", binding.key)
             return
+        if source in {"header", "cookie"} and not all(map(_is_text, values)):
+            yield Fault(source, "it is no UTF-8", binding.key)
+            return
+        if source == "form" and binding.source == "form" and not all(isinstance(each, str) for each in values):
+            yield Fault(source, "it is a file; send it as a text", binding.key)
+            return
         for detail in _details(binding, values if binding.many else values[0]):
             yield Fault(source, detail, binding.key)
 
@@ -109,10 +130,11 @@ class Refusal:
         known = [each.key for each in self.bindings if each.source in takes]
         for key in dict.fromkeys(given):
             if key not in known:
-                hint = errors.did_you_mean(key, known)
+                hint = errors.did_you_mean(key[:_SHOWN], known)
                 if not hint:
                     hint = f"; there is {', '.join(known)}" if known else "; there is none"
-                yield Fault(source, f"there is no such parameter{hint}", key[:_SHOWN])
+                told = key[:_SHOWN].encode(errors="replace").decode()
+                yield Fault(source, f"there is no such parameter{hint}", told)
 
 
 def _values(binding: Binding, request: web.Request, content: t.Any) -> list[t.Any]:

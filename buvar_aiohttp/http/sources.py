@@ -33,6 +33,8 @@ _SCALARS: t.Final = (
     str, bytes, int, float, bool, decimal.Decimal, uuid.UUID, dt.datetime, dt.date, dt.time, dt.timedelta, enum.Enum,
 )  # fmt: skip
 _CONTAINERS: t.Final = (list, tuple, set, frozenset, c.Sequence, c.Collection, c.Set, c.Iterable)
+#: markers of what is a text, or several
+_OF_TEXTS: t.Final = (markers.Path, markers.Query, markers.Header, markers.Cookie, markers.Form)
 #: methods whose requests have no body that means anything
 WITHOUT_BODY: t.Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 
@@ -170,6 +172,9 @@ def _read(handler: t.Any, parameter: inspect.Parameter, path: c.Container[str]) 
     many = found is not None and _takes_all(found, tp)
     if many and isinstance(found, markers.Path | markers.Cookie):
         raise wrong(handler, f"its parameter {name!r} is a {typeform.show(tp)}, and a {found.source} has one value")
+    if not many and isinstance(found, _OF_TEXTS) and not (is_scalar(tp) or _plain(tp) in {t.Any, object}):
+        shown = typeform.show(tp)
+        raise wrong(handler, f"its parameter {name!r} comes from the {found.source}, and no {shown} is made of a text")
     return Binding(name, tp, found, default, parameter.kind is parameter.KEYWORD_ONLY, many)
 
 
