@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import copy
 import typing as t
 import uuid
 
@@ -37,7 +38,8 @@ def answer(
     """Return the response for *error*. Raises ConnectionError where a part of a response is sent already."""
     found = _problem(status, error, message)
     if found.status >= 500 and ID not in found.members:
-        found.members[ID] = id_of(request)
+        found = copy.copy(found)  # it may be one that is raised again and again
+        found.members = {**found.members, ID: id_of(request)}
     broken = request.writer.output_size > 0
     if isinstance(error, ConnectionError) and request.transport is None:
         log.info("client left", method=request.method, path=request.path)
