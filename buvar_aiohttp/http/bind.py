@@ -27,12 +27,6 @@ if t.TYPE_CHECKING:
     from .chain import Step
 
 
-def _check_names(names: c.Container[str], changes: c.Iterable[str]) -> None:
-    """Raise TypeError where an ``around`` sets a parameter that the handler does not have."""
-    if wrong := [each for each in changes if each not in names]:
-        raise TypeError(f"call() got {', '.join(map(repr, wrong))}, and the handler has no such parameter")
-
-
 #: what the generated code knows
 _COMMON: t.Final[dict[str, t.Any]] = {
     "convert": msgspec.convert,
@@ -41,7 +35,6 @@ _COMMON: t.Final[dict[str, t.Any]] = {
     "missing": missing,
     "Unfit": refusal.Unfit,
     "UNFIT": refusal.UNFIT,
-    "check_names": _check_names,
     "check_encoding": refusal.check_encoding,
     "split": refusal.split,
     "check_texts": refusal.check_texts,
@@ -63,9 +56,40 @@ def compile_endpoint(handler: t.Any, bindings: c.Sequence[Binding], adapters: di
     return _Writer(handler, bindings, adapters, options).endpoint()
 
 
+@attrs.frozen(eq=False)
+class _Changed:
+    """What calls a handler of which an ``around`` sets parameters: these are neither bound nor injected."""
+
+    handler: t.Any
+    bindings: c.Sequence[Binding]
+    adapters: di.Adapters
+    options: Options
+    _steps: dict[frozenset[str], Step] = attrs.field(factory=dict, init=False)
+
+    def step(self, changes: c.Iterable[str]) -> Step:
+        """Return the step for these *changes*. Raises TypeError for a parameter that the handler does not have."""
+        given = frozenset(changes)
+        if given not in self._steps:
+            if wrong := sorted(given - {each.name for each in self.bindings}):
+                raise TypeError(f"call() got {', '.join(map(repr, wrong))}, and the handler has no such parameter")
+            writer = _Writer(self.handler, self.bindings, self.adapters, self.options, given)
+            self._steps[given] = writer.endpoint()
+        return self._steps[given]
+
+
 class _Writer(Text):
-    def __init__(self, handler: t.Any, bindings: c.Sequence[Binding], adapters: di.Adapters, options: Options) -> None:
+    """Writes the code; *given* are the names of parameters that the caller sets."""
+
+    def __init__(
+        self,
+        handler: t.Any,
+        bindings: c.Sequence[Binding],
+        adapters: di.Adapters,
+        options: Options,
+        given: frozenset[str] = frozenset(),
+    ) -> None:
         super().__init__(dict(_COMMON))
+        self.given = given
         self.handler = handler
         self.bindings = bindings
         self.adapters = adapters
@@ -73,10 +97,17 @@ class _Writer(Text):
         self.variables = {each.name: f"p{number}" for number, each in enumerate(bindings)}
 
     def of(self, *sources: str) -> list[Binding]:
-        return [each for each in self.bindings if each.source in sources]
+        return [each for each in self.bindings if each.source in sources and each.name not in self.given]
+
+    def count_given(self, mapping: str, *sources: str) -> None:
+        """Write what counts the values of parameters that the caller sets: they are not unknown."""
+        for each in self.bindings:
+            if each.name in self.given and each.source in sources:
+                self.write(1, f"left -= len({mapping}.getall({each.key!r}, ()))")
 
     def endpoint(self) -> Step:
         self.write(0, "async def plan(request, /, **changes):")
+        self.take_given()
         if self.options.max_body is not None:
             self.write(1, f"request._client_max_size = {self.options.max_body}")
         socket = self.options.socket
@@ -97,14 +128,18 @@ class _Writer(Text):
             self.write(1, "except UNFIT as unfit:")
             self.write(2, f"raise {refuse}(request, unfit, {'content' if has_body else 'None'}, changes) from None")
         self.inject()
-        self.write(1, "if changes:")
-        self.write(2, f"check_names({self.name('names', frozenset(self.variables))}, changes)")
-        for name, variable in self.variables.items():
-            self.write(2, f"{variable} = changes.get({name!r}, {variable})")
         self.call()
         return t.cast("Step", self.evaluate(signature.label(self.handler)))
 
     # what is bound
+
+    def take_given(self) -> None:
+        if not self.given:
+            changed = _Changed(self.handler, self.bindings, self.adapters, self.options)
+            self.write(1, "if changes:")
+            self.write(2, f"return await {self.name('changed', changed.step)}(changes)(request, **changes)")
+        for name in sorted(self.given):
+            self.write(1, f"{self.variables[name]} = changes[{name!r}]")
 
     def read_body(self) -> bool:
         if self.of("form", "file"):
@@ -129,7 +164,7 @@ class _Writer(Text):
     def take_query(self) -> None:
         bindings = self.of("query")
         refuses = self.options.unknown == "refuse"
-        if not bindings:
+        if not bindings and not self.given:
             if refuses:
                 self.write(1, "if '?' in request._message.path and request._rel_url.raw_query_string:")
                 self.write(2, "raise Unfit")
@@ -137,6 +172,7 @@ class _Writer(Text):
         self.write(1, "query = request._rel_url.query")
         self.write(1, "left = len(query)")
         self.take("query", bindings, left=True)
+        self.count_given("query", "query")
         if refuses:
             self.write(1, "if left:")
             self.write(2, "raise Unfit")
@@ -150,6 +186,7 @@ class _Writer(Text):
         if bindings := self.of("form", "file"):
             self.write(1, "fields, left = content, len(content)")
             self.take("fields", bindings, left=True)
+            self.count_given("fields", "form", "file")
             if self.options.unknown == "refuse":
                 self.write(1, "if left:")
                 self.write(2, "raise Unfit")
@@ -192,9 +229,7 @@ class _Writer(Text):
     def otherwise(self, binding: Binding) -> None:
         """Write what happens where the request says nothing of a parameter."""
         if binding.is_required:
-            self.write(2, f"if {binding.name!r} not in changes:")
-            self.write(3, "raise Unfit")
-            self.write(2, f"{self.variables[binding.name]} = None")
+            self.write(2, "raise Unfit")
             return
         default = None if binding.default is missing else binding.default
         self.write(2, f"{self.variables[binding.name]} = {self.name('default', default)}")
@@ -216,7 +251,7 @@ class _Writer(Text):
     # what is injected, and the call
 
     def inject(self) -> None:
-        bindings = [each for each in self.bindings if each.marker is None]
+        bindings = [each for each in self.bindings if each.marker is None and each.name not in self.given]
         others = [each for each in bindings if each.tp not in {web.Request, web.WebSocketResponse}]
         for each in bindings:
             if each.tp is web.Request:

@@ -91,7 +91,7 @@ class Refusal:
         ]
         if self.unknown == "refuse":
             found += self._unknown("query", request.query)
-            if any(each.source in {"form", "file"} for each in self.bindings):
+            if any(each.source in {"form", "file"} and each.name not in changes for each in self.bindings):
                 found += self._unknown("form", content)
         if unread:
             return Problem(400, unread[0].detail, errors=found)
