@@ -28,9 +28,6 @@ if t.TYPE_CHECKING:
 
     from buvar.components import Home
 
-#: where a request keeps it
-KEY: t.Final = "buvar.after"
-
 _current: t.Final = context.buvar_context.get
 
 
@@ -60,6 +57,10 @@ class After:
         work, self._work = self._work, []
         for home, function in work:
             self._jobs.add(_run(home, function))
+
+
+#: where a request keeps it
+KEY: t.Final = web.RequestKey("buvar.after", After)
 
 
 def of(request: web.Request, jobs: bg.Jobs) -> After:
