@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import math
 import typing as t
 
 import attrs
 import msgspec
 from aiohttp import compression_utils, hdrs, web
 from multidict import CIMultiDict
+
+from buvar.components import missing
 
 from . import ending
 
@@ -57,7 +60,7 @@ class Event:
     comment: str | None = attrs.field(default=None, kw_only=True)
 
     def encode(self) -> bytes:
-        """Return the event as it is sent. Raises ValueError for a line break where there cannot be one."""
+        """Return the event as it is sent. Raises ValueError for a line break or a time that there cannot be."""
         lines = []
         if self.comment is not None:
             lines += [f": {line}" for line in _lines(self.comment)]
@@ -67,6 +70,8 @@ class Event:
                     raise ValueError(f"the {field} of an event is one line, not {text!r}")
                 lines.append(f"{field}: {text}")
         if self.retry is not None:
+            if not 0 <= self.retry < math.inf:
+                raise ValueError(f"the retry of an event is a number of seconds, not {self.retry}")
             lines.append(f"retry: {round(self.retry * 1000)}")
         if self.data is not None:
             text = self.data if isinstance(self.data, str) else encode(self.data).decode()
@@ -143,13 +148,13 @@ async def stream(
     What fails before the first item is an error like that of any handler.
     """
     try:
-        first = await anext(items, None)
-        media_type = empty if first is None else _media_type(first)
+        first = await anext(items, missing)
+        media_type = empty if first is missing else _media_type(first)
         response = web.StreamResponse(status=status, headers={hdrs.CONTENT_TYPE: media_type})
         if media_type == EVENTS:
             response.headers[hdrs.CACHE_CONTROL] = "no-store"
         await response.prepare(request)
-        if first is not None and request.method != hdrs.METH_HEAD:
+        if first is not missing and request.method != hdrs.METH_HEAD:
             events = ending.Stream(request) if isinstance(first, Event) else None
             try:
                 await response.write(_chunk(first))
