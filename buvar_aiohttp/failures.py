@@ -41,7 +41,7 @@ def answer(
         found = copy.copy(found)  # it may be one that is raised again and again
         found.members = {**found.members, ID: id_of(request)}
     broken = request.writer.output_size > 0
-    if isinstance(error, ConnectionError) and request.transport is None:
+    if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
         log.info("client left", method=request.method, path=request.path)
         raise error
     if found.status >= 500 or broken:
