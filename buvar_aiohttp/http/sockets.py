@@ -75,7 +75,10 @@ async def opened(request: web.Request, options: SocketOptions) -> web.WebSocketR
     socket = web.WebSocketResponse(
         protocols=options.protocols, heartbeat=options.heartbeat, max_msg_size=options.max_message
     )
-    await socket.prepare(request)
+    try:
+        await socket.prepare(request)
+    except web.HTTPBadRequest as error:
+        raise Problem(400, error.text) from None
     ending.add(request, socket)
     return socket
 
