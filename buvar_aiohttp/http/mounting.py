@@ -14,6 +14,7 @@ import attrs
 from aiohttp import web
 
 from buvar import context, di, errors, plugin
+from buvar.di.check import Root
 
 from . import bind, bodies, chain, routes, sources
 
@@ -157,8 +158,9 @@ def mount(
         _register(owner)
     frame = sys._getframe(1)
     components, adapters = context.current_context(), di.buvar_adapters.get()
+    heads = {each.path for each in found if each.spec.method in {"HEAD", "*"}}
     for each, what in read:
-        _add(application, Endpoint(each, what, components, adapters), frame)
+        _add(application, Endpoint(each, what, components, adapters), frame, heads)
 
 
 def _signature(found: routes.Found) -> sources.Signature:
@@ -178,18 +180,29 @@ def names_in(path: str) -> frozenset[str]:
 
 
 def _register(owner: type) -> None:
+    """Have *owner*, a controller, be built as it says, unless something builds that very class already."""
     made = routes.controller_of(owner)
-    if made is not None and owner not in di.buvar_adapters.get():
+    if made is not None and not _builders(owner):
         di.register(owner, lifetime=made.lifetime)
+    for base in owner.__mro__[1:]:  # what was registered last would be what a handler of its base gets
+        if routes.controller_of(base) is not None:
+            for each in _builders(base):
+                if each.implementation is base:
+                    di.register(base, lifetime=each.lifetime)
 
 
-def _add(application: web.Application, endpoint: Endpoint, frame: t.Any) -> None:
+def _builders(owner: type) -> list[t.Any]:
+    return [each for each in di.buvar_adapters.get().lookup(owner) if owner in {each.return_type, each.family}]
+
+
+def _add(application: web.Application, endpoint: Endpoint, frame: t.Any, heads: c.Container[str]) -> None:
     found = endpoint.found
     router, handler = application.router, endpoint.handler()
-    mounted = router.add_route(found.spec.method, found.path, handler, name=found.spec.name)
+    mounted = router.add_route(found.spec.method, found.path or "/", handler, name=found.spec.name)
     endpoint.mounted.append(mounted)
     resource = t.cast("web.Resource", mounted.resource)
-    if found.spec.method == "GET" and found.spec.socket is None and not _handles(resource, "HEAD"):
+    comes_with_get = found.spec.method == "GET" and found.spec.socket is None and found.path not in heads
+    if comes_with_get and not _handles(resource, "HEAD"):
         endpoint.mounted.append(resource.add_route("HEAD", handler))
     endpoint.components.add_from(frame, Route(endpoint, resource), None, None)
 
@@ -204,8 +217,11 @@ def around(*functions: AroundFunction) -> None:
     Raises `errors.DeclarationError` for what cannot.
     """
     application, adapters = context.get(web.Application), di.buvar_adapters.get()
+    frame = sys._getframe(1)
+    place = errors.Place(frame.f_code.co_filename, frame.f_lineno)
     for each in functions:
-        di.require(chain.injected(each), given=(web.Request,))
+        root = Root(chain.injected(each), (web.Request,), place=place)
+        context.add(root, name=root)
         application.middlewares.append(chain.middleware(each, adapters))
 
 

@@ -19,6 +19,7 @@ application.
 from __future__ import annotations
 
 import collections.abc as c
+import math
 import typing as t
 
 import attrs
@@ -42,6 +43,20 @@ def _check_path(instance: object, _: object, path: str) -> None:
         raise errors.DeclarationError(f"the path {path!r} has to begin with a slash")
 
 
+def _between(low: float, high: float = math.inf, *, open: bool = False) -> t.Any:  # noqa: A002 - as an interval is
+    def validate(_: object, attribute: attrs.Attribute[t.Any], value: float | None) -> None:
+        if value is not None and not (low < value if open else low <= value <= high):
+            bounds = f"more than {low}" if open else f"at least {low}" if high == math.inf else f"{low} to {high}"
+            raise errors.DeclarationError(f"the {attribute.name} of a handler is {bounds}, not {value!r}")
+
+    return validate
+
+
+def _check_unknown(_: object, attribute: object, value: str) -> None:
+    if value not in t.get_args(Unknown):
+        raise errors.DeclarationError(f"unknown parameters are 'refuse' or 'ignore', not {value!r}")
+
+
 def _names(names: str | c.Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
@@ -62,11 +77,11 @@ class Spec:
 
     method: str
     path: str = attrs.field(validator=_check_path)
-    status: int = 200
+    status: int = attrs.field(default=200, validator=_between(200, 599))
     around: tuple[AroundFunction, ...] = attrs.field(default=(), converter=_in_order)
-    timeout: float | None = None
-    max_body: int | None = None
-    unknown: Unknown = "refuse"
+    timeout: float | None = attrs.field(default=None, validator=_between(0, open=True))
+    max_body: int | None = attrs.field(default=None, validator=_between(1))
+    unknown: Unknown = attrs.field(default="refuse", validator=_check_unknown)
     name: str | None = None
     tags: tuple[str, ...] = attrs.field(default=(), converter=_names)
     summary: str | None = None
@@ -101,7 +116,8 @@ def route(method: str, path: str, **options: t.Unpack[Options]) -> c.Callable[[F
 
 def mark(function: F, spec: Spec) -> F:
     """Note on *function* that it is a handler, as *spec* says."""
-    vars(function).setdefault(_ROUTES, []).insert(0, spec)
+    # a list of its own: what `functools.wraps` is applied to has the dictionary of what it wraps
+    setattr(function, _ROUTES, [spec, *vars(function).get(_ROUTES, ())])
     return function
 
 
@@ -236,9 +252,12 @@ def _of_controller(
 ) -> c.Iterator[Found]:
     methods: dict[str, t.Any] = {}
     for base in reversed(cls.__mro__):
-        methods.update((name, method) for name, method in vars(base).items() if callable(method))
+        methods.update(vars(base))
     found = False
-    for method in methods.values():
+    for name, method in methods.items():
+        if isinstance(method, staticmethod | classmethod) and specs_of(method.__func__):
+            kind = type(method).__name__
+            raise errors.DeclarationError(f"{errors.describe(cls)} has a {kind} {name!r}, which cannot be a handler")
         for spec in specs_of(method):
             found = True
             path = _joined(_joined(prefix, made.prefix), spec.path)
