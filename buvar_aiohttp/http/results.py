@@ -125,7 +125,7 @@ def respond(value: t.Any, status: int = 200) -> web.StreamResponse:
         return _with_headers(value, status)
     if str in bases and enum.Enum not in bases:
         return Answer(str.__str__(value).encode(), TEXT, status)
-    if kind in _BYTES:
+    if kind in _BYTES or bytes in bases:
         return Answer(bytes(value), BYTES, status)
     return Answer(encode(value), JSON, status)
 
