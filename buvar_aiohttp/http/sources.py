@@ -186,27 +186,63 @@ def _takes_all(marker: markers.Marker, tp: t.Any) -> bool:
 
 def _marker_of(handler: t.Any, name: str, tp: t.Any) -> tuple[markers.Marker | None, t.Any]:
     """Return the marker that stands in *tp*, and *tp* without it."""
-    if t.get_origin(tp) is not t.Annotated:
-        return None, tp
-    ours: list[markers.Marker] = []
-    others: list[t.Any] = []
-    for each in tp.__metadata__:
-        if isinstance(each, type) and issubclass(each, markers.Marker):
-            each = each()  # noqa: PLW2901 - Query stands for Query()
-        (ours if isinstance(each, markers.Marker) else others).append(each)
-    if len(ours) > 1:
-        told = " and ".join(each.source for each in ours)
+    found, plain = _marked(tp)
+    if len(found) > 1:
+        told = " and ".join(each.source for each in found)
         raise wrong(handler, f"its parameter {name!r} comes from {told}; it can only come from one of them")
-    if not ours:
+    if not found:
+        if hidden := next(_hidden(tp), None):
+            what = type(hidden).__name__
+            raise wrong(handler, f"its parameter {name!r} has {what} inside of its type; write Annotated[…, {what}]")
         return None, tp
-    plain = tp.__origin__
-    return ours[0], t.Annotated[(plain, *others)] if others else plain
+    return found[0], plain
+
+
+def _marked(tp: t.Any) -> tuple[list[markers.Marker], t.Any]:
+    """Return the markers beside *tp*, or beside a member of it if it is a union, and *tp* without them."""
+    plain, notes = _noted(tp)
+    found, others = [], []
+    for each in notes:
+        made = each() if isinstance(each, type) and issubclass(each, markers.Marker) else each  # Query means Query()
+        if isinstance(made, markers.Marker):
+            found.append(made)
+        else:
+            others.append(made)
+    if t.get_origin(plain) in {t.Union, types.UnionType}:
+        members = [_marked(each) for each in t.get_args(plain)]
+        if inside := [marker for each, _ in members for marker in each]:
+            found += inside
+            plain = t.Union[tuple(each for _, each in members)]  # noqa: UP007 - it has no other spelling for a tuple
+    if not found:
+        return [], tp
+    return found, t.Annotated[(plain, *others)] if others else plain
+
+
+def _noted(tp: t.Any) -> tuple[t.Any, list[t.Any]]:
+    """Return what stands behind ``Annotated``, also where ``type X = …`` names it, and what is noted there."""
+    notes: list[t.Any] = []
+    while True:
+        if t.get_origin(tp) is t.Annotated:
+            notes = [*tp.__metadata__, *notes]
+            tp = tp.__origin__
+        elif hasattr(tp, "__value__"):
+            tp = tp.__value__
+        else:
+            return tp, notes
+
+
+def _hidden(tp: t.Any, seen: tuple[t.Any, ...] = ()) -> c.Iterator[markers.Marker]:
+    """Yield the markers that stand deeper inside of *tp*, where nobody looks for them."""
+    if any(each is tp for each in seen):  # a type that a `type` statement names may have itself inside
+        return
+    for each in t.get_args(_plain(tp)):
+        yield from _marked(each)[0]
+        yield from _hidden(each, (*seen, tp))
 
 
 def _is_injected(tp: t.Any) -> bool:
     """Tell whether a marker of injection stands beside the type."""
-    metadata = tp.__metadata__ if t.get_origin(tp) is t.Annotated else ()
-    return any(each is di.All or isinstance(each, di.Name) for each in metadata)
+    return any(each is di.All or isinstance(each, di.Name) for each in _noted(tp)[1])
 
 
 def _by_type(name: str, tp: t.Any, path: c.Container[str]) -> markers.Marker | None:
