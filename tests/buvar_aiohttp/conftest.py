@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from buvar import context, plugin
+from buvar import context, di, plugin
 from buvar_aiohttp import AioHttpConfig
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -162,6 +162,11 @@ class Served:
         self.config = AioHttpConfig(host="127.0.0.1", port=0, linger=0.0, **config)
         self.url = asyncio.get_running_loop().create_future()
 
+    def run(self):
+        """Run the stage, with adapters of its own: what one test registers no other one finds."""
+        di.buvar_adapters.set(di.Adapters())
+        return plugin.stage(self.prepare)
+
     async def prepare(self, load: plugin.Loader, cancel: plugin.Cancel, ready: plugin.Ready):
         context.add(self.config)
         await load("buvar_aiohttp", *self.plugins)
@@ -177,7 +182,7 @@ class Served:
 
     async def __aenter__(self):
         self.loop = asyncio.get_running_loop()
-        self.thread = self.loop.run_in_executor(None, plugin.stage, self.prepare)
+        self.thread = self.loop.run_in_executor(None, self.run)
         await asyncio.wait({self.thread, self.url}, return_when=asyncio.FIRST_COMPLETED)
         self.session = aiohttp.ClientSession(await self.url if self.url.done() else self.thread.result())
         return self.session
