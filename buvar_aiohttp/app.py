@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
+import typing as t
 import weakref
 
 import aiohttp
 from aiohttp import web
 
 from buvar import context, di, diagnostic, plugin
+from buvar import routes as listings
 
 from . import connections, homes, routes, trie
 from .http import after, ending, mounting
+
+if t.TYPE_CHECKING:
+    import collections.abc as c
 
 
 async def prepare_app(load: plugin.Loader) -> None:
@@ -27,6 +32,13 @@ async def prepare_app(load: plugin.Loader) -> None:
     app.on_shutdown.append(ending.close_all)
     context.add(diagnostic.Check("buvar_aiohttp.routes", functools.partial(routes.look, app)))
     context.add(diagnostic.Check("buvar_aiohttp.handlers", mounting.check))
+    context.add(listings.Listing("buvar_aiohttp", functools.partial(_listed, app)))
+
+
+def _listed(app: web.Application) -> c.Iterable[listings.Route]:
+    from . import listing  # only for who lists them
+
+    return listing.tell(app)
 
 
 async def prepare_client_session(teardown: plugin.Teardown) -> None:

@@ -21,6 +21,9 @@ F = t.TypeVar("F", bound=c.Callable[..., t.Any])
 
 _current: t.Final = context.buvar_context.get
 
+#: which plugin has added a route, or the resource that it came with
+OWNERS: t.Final = web.AppKey("buvar_owners", dict[t.Any, str | None])
+
 
 def settle(app: web.Application) -> None:
     """Have *app*, to which nothing was added yet, take what plugins add to it for theirs."""
@@ -32,7 +35,8 @@ def settle(app: web.Application) -> None:
     inside._on_startup.append(inside._cleanup_ctx._on_startup)
     inside._on_cleanup.append(inside._cleanup_ctx._on_cleanup)
     router: t.Any = app.router
-    router.register_resource = _homing(router.register_resource)
+    app[OWNERS] = {}
+    router.register_resource = _homing(router.register_resource, app[OWNERS])
 
 
 def _is_open() -> bool:
@@ -147,12 +151,13 @@ class CleanupContext(_Homes, web_app.CleanupContext):
         return _homed_context(item)
 
 
-def _homing(register_resource: c.Callable[[t.Any], None]) -> c.Callable[[t.Any], None]:
-    """Return *register_resource* so that it minds whose the resource and its routes are."""
+def _homing(register_resource: c.Callable[[t.Any], None], owners: dict[t.Any, str | None]) -> c.Callable[[t.Any], None]:
+    """Return *register_resource* so that it minds whose the resource and its routes are, and notes that in *owners*."""
 
     @functools.wraps(register_resource)
     def register(resource: t.Any) -> None:
         register_resource(resource)
+        owners[resource] = _current().owner
         if not _is_open():
             for route in resource:  # a sub-application brings its own
                 _home_route(route)
@@ -160,9 +165,20 @@ def _homing(register_resource: c.Callable[[t.Any], None]) -> c.Callable[[t.Any],
                 _home_app(resource._app)
         if isinstance(resource, web.Resource):  # it is given out again for the same path, to whoever asks
             register_route = resource.register_route
-            vars(resource)["register_route"] = lambda route: register_route(_home_route(route))
+
+            def register_at_home(route: t.Any) -> None:
+                owners[route] = _current().owner
+                register_route(_home_route(route))
+
+            vars(resource)["register_route"] = register_at_home
 
     return register
+
+
+def owner_of(app: web.Application, route: web.AbstractRoute, within: c.Iterable[web.AbstractResource]) -> str | None:
+    """Return the plugin that added *route* to *app*, or what it is *within*; None where that is not known."""
+    owners = app.get(OWNERS, {})
+    return next((owners[each] for each in (route, route.resource, *within) if each in owners), None)
 
 
 def _home_route(route: t.Any) -> t.Any:

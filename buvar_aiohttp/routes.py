@@ -24,9 +24,11 @@ class Route:
     """A route, with the *shape* of its path: two that match the same paths have the same.
 
     *comes_with_get* says of a HEAD that nobody asked for it. *folder* is where the static files are that it serves,
-    *domain* has the domains that its application is mounted for, the outermost first.
+    *domain* has the domains that its application is mounted for, the outermost first. *route* is what aiohttp knows it
+    by, *within* are the resources of the sub-applications that it is in, the outermost first.
     """
 
+    route: web.AbstractRoute = attrs.field(repr=False)
     method: str
     path: str
     shape: t.Hashable
@@ -34,19 +36,20 @@ class Route:
     folder: str | None = None
     comes_with_get: bool = False
     domain: tuple[str, ...] = ()
+    within: tuple[web_urldispatcher.PrefixedSubAppResource, ...] = attrs.field(default=(), repr=False)
 
     @property
     def name(self) -> str:
         """What its handler is called, or which folder it serves."""
-        return names.fqdn(_core(self.handler)) if self.folder is None else f"the static files in {self.folder}"
+        return names.fqdn(core(self.handler)) if self.folder is None else f"the static files in {self.folder}"
 
     @property
     def place(self) -> errors.Place | None:
         """Where its handler is, where that can be known."""
-        return signature.place_of(_core(self.handler)) if self.folder is None else None
+        return signature.place_of(core(self.handler)) if self.folder is None else None
 
 
-def _core(handler: t.Any) -> t.Any:
+def core(handler: t.Any) -> t.Any:
     """Return what a handler was made of."""
     handler = inspect.unwrap(handler)
     while isinstance(handler, functools.partial):
@@ -81,26 +84,33 @@ def _twins(app: web.Application) -> c.Iterator[tuple[Route, Route]]:
             yield first, route
 
 
-def every(app: web.Application, domain: tuple[str, ...] = ()) -> c.Iterator[Route]:
+def every(
+    app: web.Application,
+    domain: tuple[str, ...] = (),
+    within: tuple[web_urldispatcher.PrefixedSubAppResource, ...] = (),
+) -> c.Iterator[Route]:
     """Yield all routes in the order in which they were added, those of sub-applications too; see `Route.domain`."""
     for resource in app.router.resources():
         if isinstance(resource, web_urldispatcher.MatchedSubAppResource):
-            yield from every(resource._app, (*domain, str(resource.get_info()["rule"].canonical)))
+            yield from every(resource._app, (*domain, str(resource.get_info()["rule"].canonical)), (*within, resource))
         elif isinstance(resource, web_urldispatcher.PrefixedSubAppResource):
-            yield from every(resource._app, domain)
+            yield from every(resource._app, domain, (*within, resource))
         else:
             shape = (domain, type(resource), _shape(resource))
             folder = resource.get_info().get("directory")
-            gets = {route.handler for route in resource if route.method == hdrs.METH_GET}
+            # what a plugin with walls adds is wrapped twice
+            gets = {inspect.unwrap(route.handler) for route in resource if route.method == hdrs.METH_GET}
             for route in resource:
                 yield Route(
+                    route,
                     route.method,
                     resource.canonical,
                     shape,
                     route.handler,
                     None if folder is None else str(folder),
-                    route.method == hdrs.METH_HEAD and route.handler in gets,
+                    route.method == hdrs.METH_HEAD and inspect.unwrap(route.handler) in gets,
                     domain,
+                    within,
                 )
 
 

@@ -72,6 +72,12 @@ class _Part:
         return re.escape(self.text) if self.name is None else f"(?P<{self.name}>{self.regex})"
 
     @property
+    def written(self) -> str:
+        if self.name is None:
+            return self.text
+        return f"{{{self.name}}}" if self.regex == web.DynamicResource.GOOD else f"{{{self.name}:{self.regex}}}"
+
+    @property
     def nameless(self) -> str:
         return re.escape(self.text) if self.name is None else f"(?:{self.regex})"
 
@@ -86,8 +92,12 @@ def beginning(canonical: str) -> Template:
     path = canonical
     if "{" in path:
         path = path.partition("{")[0].rpartition("/")[0]
-    segments = decoded(path.rstrip("/")).split("/")[1:]
-    return Template(tuple(Segment(Kind.STATIC, segment) for segment in segments), tail=True)
+    return attrs.evolve(text(path.rstrip("/")), tail=True)
+
+
+def text(path: str) -> Template:
+    """Return the template of a *path* without dynamic segments."""
+    return Template(tuple(Segment(Kind.STATIC, segment) for segment in decoded(path).split("/")[1:]))
 
 
 def read(resource: web.DynamicResource) -> Template:
@@ -111,6 +121,11 @@ def read(resource: web.DynamicResource) -> Template:
         plain = plain and segment.kind is not Kind.PATTERN
         segments.append(segment)
     return Template(tuple(segments), names=tuple(names), pattern=None if plain else pattern)
+
+
+def written(resource: web.DynamicResource) -> str:
+    r"""Return the path of *resource* with its regular expressions, as ``/{year:\d+}/{name}``."""
+    return "".join(part.written for part in _parts(resource))
 
 
 def _parts(resource: web.DynamicResource) -> c.Iterator[_Part]:

@@ -145,7 +145,7 @@ class Router(web.UrlDispatcher):
 
 
 def _told(handler: t.Any) -> str:
-    return names.fqdn(routes._core(handler))
+    return names.fqdn(routes.core(handler))
 
 
 class Index:
@@ -163,7 +163,7 @@ class Index:
         if isinstance(resource, MatchedSubAppResource):
             self.domains = self.domains or _Domains()
             self.domains.add(resource)
-        elif _keeps(resource, web.PlainResource, "resolve", "_match"):
+        elif _is_plain(resource):
             self.plain.setdefault(segments.decoded(resource._path), []).append(resource)
         else:
             self._root.add(*_placed(resource))
@@ -179,13 +179,35 @@ class Index:
         return self._root.find(asked)
 
 
+def template_of(resource: web.AbstractResource) -> segments.Template:
+    """Return the segments by which *resource* is found."""
+    if _is_dynamic(resource):
+        return segments.read(resource)
+    if _is_plain(resource):
+        return segments.text(resource._path)
+    return segments.beginning(resource.canonical)
+
+
+def written(resource: web.AbstractResource) -> str:
+    """Return the path of *resource* as it was written, with regular expressions."""
+    return segments.written(resource) if _is_dynamic(resource) else resource.canonical
+
+
+def _is_dynamic(resource: web.AbstractResource) -> t.TypeGuard[web.DynamicResource]:
+    return _keeps(resource, web.DynamicResource, "__init__", "add_prefix", "resolve", "_match")
+
+
+def _is_plain(resource: web.AbstractResource) -> t.TypeGuard[web.PlainResource]:
+    return _keeps(resource, web.PlainResource, "resolve", "_match")
+
+
 def _placed(resource: web.AbstractResource) -> tuple[segments.Template, leaves.Leaf]:
-    if _keeps(resource, web.DynamicResource, "__init__", "add_prefix", "resolve", "_match"):
+    if _is_dynamic(resource):
         template = segments.read(resource)
         if template.pattern is None:
             return template, leaves.Named(resource, template.names)
         return template, leaves.Patterned(resource, template.pattern)
-    start = segments.beginning(resource.canonical)
+    start = template_of(resource)
     if isinstance(resource, Resource) and type(resource).resolve is Resource.resolve:
         return start, leaves.Own(resource)
     if _keeps(resource, web.StaticResource, "resolve"):

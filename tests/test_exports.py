@@ -35,6 +35,7 @@ EXPORTS = {
         Cancel Check Declaration Declared Diagnostic Lead Loader Needs Ready Signals Stage Teardown declared exports
         leader resolve_plugin_func run stage
     """,
+    "buvar.routes": "Listing Parameter Route",
     "buvar.fork": """
         Board Fork Limits LoopFactory Row Socket Sockets WorkerStatus stage
         tell_supervisor

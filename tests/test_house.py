@@ -18,6 +18,7 @@ FLOORS = {
     "declaration": 2,
     "ever": 2,
     "diagnostic": 2,
+    "routes": 2,
     "components": 2,
     "scopes": 2,
     "context": 3,

@@ -18,6 +18,7 @@ VERBS: t.Final = {
     "Look": (
         Verb("check", "Tell whether a service would start, and what is wrong with it."),
         Verb("graph", "Show what a service is made of: plugins, who loads whom, times."),
+        Verb("routes", "List the routes of a service: what answers which request."),
         Verb("config", "Show, check and explain the configuration of a service."),
     ),
     "Operate": (

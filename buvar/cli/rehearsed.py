@@ -1,4 +1,4 @@
-"""What ``check``, ``config`` and ``graph`` are about: a service that was prepared as `run` does, and ran no task."""
+"""What the verbs that look are about: a service that was prepared as `run` does, and ran no task."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from buvar.log import LogConfig
 from buvar.staging import codes, rehearsal
 
 if t.TYPE_CHECKING:
+    from buvar.staging.loader import Plugins
     from buvar.staging.picture import Picture
 
 
@@ -27,8 +28,11 @@ def rehearse(
     assignments: t.Sequence[str],
     log_level: str,
     slow: float | None = None,
+    look: t.Callable[[Plugins], None] | None = None,
 ) -> Rehearsed:
     """Prepare a service, and take it down. A plugin that takes more than *slow* seconds is told.
+
+    *look* is called in between with the plugins, when they are prepared; what it raises is raised in the end.
 
     Raises `errors.ConfigError`, and `errors.UsageError` where no plugin is named.
     """
@@ -48,15 +52,27 @@ def rehearse(
         plugins = found.plugins
     stage = _stage(components, found.timeouts)
     pictures: list[Picture] = []
+    failed: list[Exception] = []
+
+    def look_on() -> None:
+        pictures.append(stage.picture())
+        try:
+            if look is not None:
+                look(stage.plugins)
+        except Exception as error:  # the plugins are taken down nevertheless
+            failed.append(error)
+
     # stdout is for the answer, which another program may read
     answers = contextlib.redirect_stdout(sys.stderr)
     with _unbound(found.sockets, components), progress.shown(lambda: _preparing(stage)), answers:
         limit = rehearsal.SLOW if slow is None else slow
-        diagnostics = stage.rehearse(*plugins, slow=limit, look=lambda: pictures.append(stage.picture()))
+        diagnostics = stage.rehearse(*plugins, slow=limit, look=look_on)
     if stage.interrupted:
         names = ", ".join(plugin.name for plugin in stage.plugins if plugin.prepared.cancelled())
         click.echo(f"interrupted while preparing {names}" if names else "interrupted", err=True)
         raise KeyboardInterrupt  # what was found says little
+    if failed:
+        raise failed[0]
     return Rehearsed(source, found, stage, pictures[0], (*told, *diagnostics))
 
 

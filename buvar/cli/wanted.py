@@ -13,6 +13,7 @@ if t.TYPE_CHECKING:
     import collections.abc as c
 
     from buvar.cli.rehearsed import Rehearsed
+    from buvar.staging.loader import Plugins
 
 LEVELS: t.Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -27,11 +28,11 @@ class Wanted(t.NamedTuple):
     assignments: tuple[str, ...]
     log_level: str
 
-    def rehearse(self, *, slow: float | None = None) -> Rehearsed:
+    def rehearse(self, *, slow: float | None = None, look: c.Callable[[Plugins], None] | None = None) -> Rehearsed:
         """Prepare the service, and take it down; see `buvar.cli.rehearsed.rehearse`."""
         from buvar.cli import rehearsed  # not before it is used: a verb's help is there at once
 
-        return rehearsed.rehearse(*self, slow=slow)
+        return rehearsed.rehearse(*self, slow=slow, look=look)
 
 
 def arguments(function: F) -> F:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import collections.abc as c
+import functools
 import inspect
 import typing as t
 from functools import partial
@@ -131,6 +132,7 @@ def middleware(function: AroundFunction, adapters: di.Adapters) -> t.Any:
     give = _giving(injected(function), adapters)
 
     @web.middleware
+    @functools.wraps(function)
     async def handle(request: web.Request, handler: t.Any) -> web.StreamResponse:
         return results.respond(await function(partial(_call, handler, request), request, **await give()))
 

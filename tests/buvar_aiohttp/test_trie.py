@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buvar import context, plugin
-from buvar_aiohttp import leaves, segments, trie
+from buvar_aiohttp import leaves, listing, routes, segments, trie
 
 
 async def handle(request):
@@ -620,6 +620,21 @@ def test_random_routes_are_found_as_the_table_says(known, paths, method):
     declare(app, known)
     for path in ("/" + "/".join(each) for each in paths):
         assert got(app.router.match(method, path)) == expected(known, method, path, set())
+
+
+@given(st.lists(plain | sub, max_size=10), st.lists(asked, min_size=1, max_size=5), st.sampled_from(METHODS))
+def test_random_routes_are_listed_in_the_order_in_which_they_are_tried(known, paths, method):
+    """For all kinds of routes, the first listed one that matches a request is the one that gets it."""
+    app = application()
+    declare(app, known)
+    order = [each.route for each in listing.in_order(routes.every(app))]
+    for path in ("/" + "/".join(each) for each in paths):
+        matching = [each for each in order if each.method in {method, "*"} and each.resource._match(path) is not None]
+        found = app.router.match(method, path)
+        if found.http_exception is None and not isinstance(found.route, leaves.Options):
+            assert found.route is matching[0]
+        elif all(each.sub is None for each in known):  # what gets to a sub-application stays there
+            assert matching == []
 
 
 apart = st.lists(st.tuples(plain, st.sets(st.sampled_from(("GET", "POST", "PUT", "*")))), min_size=1, max_size=8)
