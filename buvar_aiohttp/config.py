@@ -12,7 +12,8 @@ import attrs
 from buvar import config, context, errors, fork, names
 from buvar.forking import uri as uris
 
-from .edges import checks, hosts, networks
+from . import networks
+from .edges import checks, hosts
 from .edges.compression import Compression
 from .edges.cors import Cors
 from .edges.proxies import X_FORWARDED, Header

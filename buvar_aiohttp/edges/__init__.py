@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import typing as t
 
-from . import access, around, compression, cors, hosts, networks, proxies, request_id
+from buvar_aiohttp import networks
+
+from . import access, around, compression, cors, hosts, proxies, request_id
 from .request_id import RequestId as RequestId
 
 if t.TYPE_CHECKING:

@@ -24,7 +24,9 @@ import typing as t
 import attrs
 from aiohttp import hdrs
 
-from . import headers, networks
+from buvar_aiohttp import networks
+
+from . import headers
 
 if t.TYPE_CHECKING:
     import collections.abc as c

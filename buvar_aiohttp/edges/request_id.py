@@ -15,8 +15,9 @@ import structlog
 from aiohttp import web
 
 from buvar import context
+from buvar_aiohttp import networks
 
-from . import checks, headers, networks
+from . import checks, headers
 
 if t.TYPE_CHECKING:
     from .around import Request

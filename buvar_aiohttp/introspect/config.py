@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import typing as t
 
 import attrs
 
 from buvar import config
-
-#: what comes over a unix socket has no address; this stands for it among the networks
-UNIX: t.Final = "unix"
-LOOPBACK: t.Final = ("127.0.0.0/8", "::1/128")
+from buvar_aiohttp import networks
 
 #: segments of plain characters: no parameters, no slash at the end
 _PATH: t.Final = re.compile(r"(?:/[\w.~-]+)+", re.ASCII)
@@ -23,15 +19,6 @@ def _is_path(_: object, attribute: attrs.Attribute[t.Any], value: str) -> None:
         raise ValueError(
             f"{value!r} is no path as '/_buvar': letters, digits, - _ . ~, and no slash at its end", attribute
         )
-
-
-def _are_networks(_: object, attribute: attrs.Attribute[t.Any], value: list[str]) -> None:
-    for each in value:
-        try:
-            _ = each == UNIX or ipaddress.ip_network(each)
-        except ValueError as error:
-            message = f"{each!r} is no network as '10.0.0.0/8' or '::1', nor {UNIX!r}: {error}"
-            raise ValueError(message, attribute) from None
 
 
 @attrs.define
@@ -47,6 +34,6 @@ class IntrospectConfig(config.Config, section="introspect"):
     #: the path of the page
     path: str = attrs.field(default="/_buvar", validator=_is_path)
     #: who may see it: networks of those that connect, or "unix" for all that connect to a unix socket
-    networks: list[str] = attrs.field(factory=lambda: [*LOOPBACK], validator=_are_networks)
+    networks: list[str] = attrs.field(factory=lambda: [*networks.LOOPBACK], validator=networks.are_networks)
     #: names that it may be asked for by, beside localhost and addresses: a browser may be led astray by a name
     hosts: list[str] = attrs.field(factory=list)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 import math
 import pathlib
@@ -12,10 +11,8 @@ import typing as t
 import attrs
 
 from buvar import config
+from buvar_aiohttp import networks
 
-#: what connects to a unix socket has no address; this stands for it among the networks
-UNIX: t.Final = "unix"
-LOOPBACK: t.Final = ("127.0.0.0/8", "::1/128")
 #: upper bounds of the buckets of latencies, in seconds
 BUCKETS: t.Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -27,15 +24,6 @@ def _is_path(_: object, attribute: attrs.Attribute[t.Any], value: str) -> None:
     if not _PATH.fullmatch(value):
         message = f"{value!r} is no path as '/metrics': letters, digits, - _ . ~, and no slash at its end"
         raise ValueError(message, attribute)
-
-
-def _are_networks(_: object, attribute: attrs.Attribute[t.Any], value: list[str]) -> None:
-    for each in value:
-        try:
-            _ = each == UNIX or ipaddress.ip_network(each)
-        except ValueError as error:
-            message = f"{each!r} is no network as '10.0.0.0/8' or '::1', nor {UNIX!r}: {error}"
-            raise ValueError(message, attribute) from None
 
 
 def _are_bounds(_: object, attribute: attrs.Attribute[t.Any], value: list[float]) -> None:
@@ -56,7 +44,7 @@ class MetricsConfig(config.Config, section="metrics"):
     #: the path that Prometheus reads
     path: str = attrs.field(default="/metrics", validator=_is_path)
     #: who may read it: networks of those that connect, or "unix" for all that connect to a unix socket
-    networks: list[str] = attrs.field(factory=lambda: [*LOOPBACK], validator=_are_networks)
+    networks: list[str] = attrs.field(factory=lambda: [*networks.LOOPBACK], validator=networks.are_networks)
     #: whether requests are answered that came through a proxy, whose address is all that is known then
     proxied: bool = config.bool_var(False)
     #: the upper bounds of the buckets of latencies, in seconds

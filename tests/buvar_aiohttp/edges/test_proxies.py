@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buvar import config, context, errors
-from buvar_aiohttp import AioHttpConfig
-from buvar_aiohttp.edges import networks
+from buvar_aiohttp import AioHttpConfig, networks
 from buvar_aiohttp.edges.proxies import Proxies
 
 PROXIES = ["127.0.0.1", "10.0.0.0/8", "fd00::/8"]
@@ -155,20 +154,3 @@ def test_what_a_client_forges_never_counts(forged, client, proxies):
     """Whatever a client writes into the header before the first proxy adds its address, that address counts."""
     found = Proxies(networks.Networks.of(PROXIES), frozenset())._client([*forged, client, *proxies])
     assert found == len(forged)
-
-
-@given(st.text())
-def test_any_text_is_an_address_or_none(text):
-    """Whatever stands in place of an address is one, or is told to be none."""
-    found = networks.address_of(text)
-    assert found is None or networks.address_of(str(found)) == found
-
-
-def test_a_peer_is_known_by_its_address():
-    """A peer is known by what its transport calls it, IPv4 written as IPv6 too."""
-    found = networks.Networks.of(["10.0.0.0/8"])
-    assert found.has_peer(("10.0.0.1", 80))
-    assert found.has_peer(("::ffff:10.0.0.1", 80, 0, 0))
-    assert not found.has_peer(("11.0.0.1", 80))
-    assert not found.has_peer("")
-    assert not found.has_peer(None)

@@ -1,4 +1,4 @@
-"""Networks: which peers are trusted, by the address that they connect from."""
+"""Networks: which peers are trusted, or may see what is not for all, by the address that they connect from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,27 @@ import ipaddress
 import typing as t
 
 import attrs
+from aiohttp import hdrs
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
+    from aiohttp import web
+
 #: stands for all peers on unix sockets, which have no address
 UNIX: t.Final = "unix"
 EXPECTED: t.Final = "a network as '10.0.0.0/8', an address, or 'unix' for peers on unix sockets"
+
+LOOPBACK: t.Final = ("127.0.0.0/8", "::1/128")
+#: what proxies add to what they pass on
+PROXY_HEADERS: t.Final = (
+    hdrs.FORWARDED,
+    hdrs.X_FORWARDED_FOR,
+    hdrs.X_FORWARDED_HOST,
+    hdrs.X_FORWARDED_PROTO,
+    hdrs.VIA,
+    "X-Real-IP",
+)
 
 Network: t.TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 Address: t.TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
@@ -27,6 +41,26 @@ def is_network(text: str) -> bool:
         return False
 
 
+def are_networks(_: object, attribute: attrs.Attribute[t.Any], value: c.Iterable[str]) -> None:
+    """Validate a list of networks, addresses and ``unix``; what is raised says why one of them is none."""
+    for each in value:
+        try:
+            _ = each == UNIX or ipaddress.ip_network(each)
+        except ValueError as error:
+            message = f"{each!r} is no network as '10.0.0.0/8' or '::1', nor {UNIX!r}: {error}"
+            raise ValueError(message, attribute) from None
+
+
+def peer_of(request: web.Request) -> t.Any:
+    """Return who makes a request, as the transport calls it; None where the connection is lost."""
+    return None if request.transport is None else request.transport.get_extra_info("peername")
+
+
+def proxy_header(request: web.Request) -> str | None:
+    """Return a header by which a request shows that it came through a proxy, and so from anybody; None without one."""
+    return next((each for each in PROXY_HEADERS if each in request.headers), None)
+
+
 def address_of(text: str) -> Address | None:
     """Return the address that *text* is, IPv4 where it only is written as IPv6; None if it is none.
 
@@ -36,6 +70,11 @@ def address_of(text: str) -> Address | None:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
+    return exactly(text)
+
+
+def exactly(text: str) -> Address | None:
+    """Return the address that *text* is, as `address_of` does; one that has a port is none."""
     try:
         found = ipaddress.ip_address(text)
     except ValueError:
@@ -71,4 +110,4 @@ class Networks:
         """Tell whether the peer of a connection, as its transport calls it, belongs to them."""
         if isinstance(peername, tuple):
             return self.contains(str(peername[0]))
-        return self.unix
+        return self.unix and peername is not None  # of a unix socket it is text, mostly an empty one
