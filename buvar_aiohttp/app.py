@@ -12,8 +12,9 @@ from aiohttp import web
 from buvar import context, di, diagnostic, plugin
 from buvar import routes as listings
 
-from . import connections, homes, routes, trie
+from . import connections, homes, routing
 from .http import after, ending, mounting
+from .routing import routes
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -24,7 +25,7 @@ async def prepare_app(load: plugin.Loader) -> None:
     await load("buvar.plugins.bg")
     di.scoped(after.of)
     app = context.add(web.Application())
-    object.__setattr__(app, "_router", trie.Router())  # before anything is added; to pass it is deprecated
+    object.__setattr__(app, "_router", routing.Router())  # before anything is added; to pass it is deprecated
     # not a middleware: the first one costs each request more than the scope does
     object.__setattr__(app, "_make_handler", connections.serving(app))
     app[ending.OPEN] = weakref.WeakSet()
@@ -36,7 +37,7 @@ async def prepare_app(load: plugin.Loader) -> None:
 
 
 def _listed(app: web.Application) -> c.Iterable[listings.Route]:
-    from . import listing  # only for who lists them
+    from .routing import listing  # only for who lists them
 
     return listing.tell(app)
 

@@ -56,6 +56,7 @@ EXPORTS = {
     "buvar_aiohttp.json": "Jsonify StandardJsonify jsonify prepare response",
     "buvar_aiohttp.metrics": "Metrics prepare",
     "buvar_aiohttp.openapi": "OpenApiConfig describe prepare",
+    "buvar_aiohttp.routing": "Router",
     "buvar_aiohttp.testing": "buvar_aiohttp_app buvar_aiohttp_client buvar_aiohttp_port client",
 }
 # made for the module itself: type variables and its logger

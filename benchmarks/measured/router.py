@@ -13,7 +13,7 @@ import typing as t
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from buvar_aiohttp import trie
+from buvar_aiohttp import routing
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -41,7 +41,7 @@ def filled(router: web.UrlDispatcher, shape: str, number: int) -> web.UrlDispatc
     return router
 
 
-def look_up(router: trie.Router, request: web.Request, times: int) -> None:
+def look_up(router: routing.Router, request: web.Request, times: int) -> None:
     for _ in range(times):
         router.look_up(request)
 
@@ -71,7 +71,7 @@ def microseconds(ask: c.Callable[[int], None], seconds: float) -> float:
 def main() -> None:
     shape, number = sys.argv[1], int(sys.argv[2])
     routes, asked = SHAPES[shape]
-    ours, theirs = trie.Router(), web.UrlDispatcher()
+    ours, theirs = routing.Router(), web.UrlDispatcher()
     filled(ours, routes, number)
     filled(theirs, routes, number)
     places = {"first": 0, "last": number - 1, "none": number}

@@ -19,7 +19,7 @@ from buvar.config import effective
 from buvar.forking import health as processes
 from buvar.forking import status
 from buvar.plugins import health
-from buvar_aiohttp import routes
+from buvar_aiohttp.routing import routes
 
 from . import masks
 

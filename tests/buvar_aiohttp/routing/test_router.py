@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buvar import context, plugin
-from buvar_aiohttp import leaves, listing, routes, segments, trie
+from buvar_aiohttp import routing
+from buvar_aiohttp.routing import leaves, listing, routes, segments
 
 
 async def handle(request):
@@ -27,7 +28,7 @@ async def other(request):
 def application(*paths):
     """Return an application with our router, and routes written as ``GET /path``."""
     app = web.Application()
-    object.__setattr__(app, "_router", trie.Router())
+    object.__setattr__(app, "_router", routing.Router())
     add(app, *paths)
     return app
 
@@ -643,7 +644,7 @@ apart = st.lists(st.tuples(plain, st.sets(st.sampled_from(("GET", "POST", "PUT",
 @given(apart, st.lists(st.tuples(st.integers(0, 8), asked), min_size=1, max_size=5), st.sampled_from(("GET", "PUT")))
 def test_where_routes_do_not_overlap_the_router_does_as_aiohttps(known, paths, method):
     """Status, values, resource and allowed methods are the same for all kinds of routes."""
-    routers = trie.Router(), web.UrlDispatcher()
+    routers = routing.Router(), web.UrlDispatcher()
     for router in routers:
         for place, (route, methods) in enumerate(known):
             resource = router.add_resource(f"/r{place}{route.written}")
@@ -683,7 +684,7 @@ class Work:
         self.lines = 0
 
     def _trace(self, frame, event, argument):
-        if not frame.f_code.co_filename.endswith(("trie.py", "leaves.py")):
+        if not frame.f_code.co_filename.endswith(("routing/router.py", "routing/leaves.py")):
             return None
         self.lines += 1
         return self._trace

@@ -9,15 +9,16 @@ from aiohttp import web, web_urldispatcher
 
 from buvar import names, plugin, routes
 from buvar.di import typeform
+from buvar_aiohttp import homes
+from buvar_aiohttp.http import mounting
 
-from . import homes, segments, trie
+from . import router, segments
 from . import routes as ours
-from .http import mounting
 
 if t.TYPE_CHECKING:
     import collections.abc as c
 
-    from .http.sources import Binding
+    from buvar_aiohttp.http.sources import Binding
 
 Resource: t.TypeAlias = web_urldispatcher.AbstractResource
 #: of which kind something is that routes differ in, its number among its like, its text
@@ -46,7 +47,7 @@ def _route(
     return routes.Route(
         found.method,
         found.path,
-        found.path if resource is None else trie.written(resource),
+        found.path if resource is None else router.written(resource),
         ", ".join(found.domain) or None,
         found.route.name,
         found.name if found.folder is None else None,
@@ -87,7 +88,7 @@ class _Order:
     _numbers: dict[t.Hashable, int] = attrs.field(factory=dict, init=False)
 
     def key(self, route: ours.Route) -> tuple[Step, ...]:
-        """Return what sorts *route*: by the rules of `trie`, each segment counts more than those behind it."""
+        """Return what sorts *route*: by the rules of `router`, each segment counts more than those behind it."""
         key: tuple[Step, ...] = ()
         for resource in (*route.within, route.route.resource):
             if isinstance(resource, web_urldispatcher.MatchedSubAppResource):
@@ -97,7 +98,7 @@ class _Order:
         return key
 
     def _beneath(self, key: tuple[Step, ...], resource: Resource) -> tuple[Step, ...]:
-        template = trie.template_of(resource)
+        template = router.template_of(resource)
         for each in template.segments:
             rank = _RANKS[each.kind]
             number = self._number(key, each.text) if each.kind is segments.Kind.PATTERN else 0

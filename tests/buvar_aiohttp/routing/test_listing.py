@@ -4,8 +4,9 @@ import pytest
 from aiohttp import web
 
 from buvar import context, plugin, routes
-from buvar_aiohttp import app, http, listing
-from buvar_aiohttp import routes as ours
+from buvar_aiohttp import app, http
+from buvar_aiohttp.routing import listing
+from buvar_aiohttp.routing import routes as ours
 
 
 async def handle(request):

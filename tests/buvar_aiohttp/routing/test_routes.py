@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from buvar import context, plugin
-from buvar_aiohttp import routes
+from buvar_aiohttp.routing import routes
 
 
 async def one(request):
