@@ -78,10 +78,10 @@ def test_who_added_a_route_is_known(tmp_path, walls):
     """A route belongs to the plugin that added it, to a path of another one too; what comes with a sub-app to its."""
 
     async def one():
-        context.get(web.Application).router.add_get("/", handle)
         sub = web.Application(middlewares=[inner])
         sub.router.add_get("/", handle)
         context.get(web.Application).add_subapp("/sub", sub)
+        context.get(web.Application).router.add_get("/", handle)  # the next one of this path has its resource
 
     async def two(load: plugin.Loader):
         await load(plugin.exports()(one) if walls else one)
