@@ -142,7 +142,7 @@ def test_all_is_told_of_a_route(routes):
         "  takes      id: int          path",
         "             users: Users     injected",
         "             tags: list[str]  query",
-        "             q: str | None    query, optional",
+        "             q: str           query, optional",
         "             token: str       header X-Token, optional",
     ]
     assert blocks["POST /orders"][2:] == [
