@@ -114,8 +114,19 @@ def _summary(errors: c.Sequence[Fault]) -> str:
     return f"{where}: {fault.detail}"
 
 
+#: where versions of Python differ, the phrases of RFC 9110
+_PHRASES: t.Final = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+
+
 def phrase(status: int) -> str:
     """Return what HTTP calls *status*."""
+    if status in _PHRASES:
+        return _PHRASES[status]
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:

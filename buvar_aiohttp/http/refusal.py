@@ -122,6 +122,8 @@ class Refusal:
         if source == "form" and binding.source == "form" and not all(isinstance(each, str) for each in values):
             yield Fault(source, "it is a file; send it as a text", binding.key)
             return
+        if binding.source == "header" and binding.many:
+            values = split(values)
         for detail in _details(binding, values if binding.many else values[0]):
             yield Fault(source, detail, binding.key)
 
@@ -144,8 +146,7 @@ def _values(binding: Binding, request: web.Request, content: t.Any) -> list[t.An
         case "query":
             return list(request.query.getall(binding.key, ()))
         case "header":
-            values = request.headers.getall(binding.key, ())
-            return split(values) if binding.many else list(values)
+            return list(request.headers.getall(binding.key, ()))
         case "cookie":
             return [request.cookies[binding.key]] if binding.key in request.cookies else []
         case _:

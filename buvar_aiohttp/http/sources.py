@@ -352,8 +352,6 @@ def check(handler: t.Any, bindings: c.Sequence[Binding]) -> None:
         first = keys.setdefault((each.source, key), each.name)
         if first != each.name:
             raise wrong(handler, f"its parameters {first!r} and {each.name!r} are the same {each.source} {each.key!r}")
-        if each.source == "cookie" and each.many:
-            raise wrong(handler, f"its parameter {each.name!r} is a cookie, which has one value; take it as a str")
     sources = {each.source for each in bound}
     bodies = [each.name for each in bound if each.source == "body"]
     if len(bodies) > 1:

@@ -113,7 +113,7 @@ def test_a_cookie_is_no_list():
         sources.read(handler, (), "GET")
     (error,) = raised.value.exceptions
     assert isinstance(error, errors.DeclarationError)
-    assert "'session' is a cookie, which has one value; take it as a str" in str(error)
+    assert "'session' is a list[str], and a cookie has one value" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ async def events() -> c.AsyncIterator[http.Event]:
 
 STREAMS = {
     "/text": (200, "text/plain; charset=utf-8", "é0é1".encode()),
-    "/text?n=0": (200, "application/octet-stream", b""),
+    "/text?n=0": (200, "text/plain; charset=utf-8", b""),
     "/bytes": (200, "application/octet-stream", b"\xff\0"),
     "/lines": (203, "application/x-ndjson", b'{"a":1}\nnull\n[2]\n'),
     "/empty-text": (200, "text/plain; charset=utf-8", b"x"),
@@ -186,7 +186,7 @@ STREAMS = {
 
 
 async def test_what_is_yielded_is_sent(api):
-    """The first item says which kind of stream it is; nothing ends it but its end; HEAD has its headers."""
+    """The first item, or else the annotation, says which kind of stream it is; nothing ends it but its end; HEAD has its headers."""
     async with api(text, data, lines, empty_texts, none_first, events) as client:
         for path, (status, media_type, body) in STREAMS.items():
             answer = await client.get(path)
