@@ -45,7 +45,7 @@ class Duty:
     def run(self, *plugins: PluginRef) -> int:
         """Run the stage to its end and return the exit code; raises what the stage raises."""
         stage, report = self._stage, self._report
-        stage.ready.add_callback(_settle)
+        stage.ready.add_callback(settle)
         stage.ready.add_callback(report.ready)
         stage.lead.withhold()
         # a second one while the process ends would kill it, and with it what it has not written out yet
@@ -114,8 +114,8 @@ def managed(stage: Stage, notifier: Notifier) -> c.Iterator[None]:
         stop()
 
 
-def _settle() -> None:
-    """Keep the garbage collector away from what a worker has when it is ready, and let it come less often.
+def settle() -> None:
+    """Keep the garbage collector away from what a process has that is ready, and let it come less often.
 
     What a start leaves mostly stays until the end: to look through it again and again is in vain. See the docs.
     """

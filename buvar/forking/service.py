@@ -104,6 +104,8 @@ class Service:
             self.become_user()
             _add_sockets(self.stage.components, bound)
             stage = self.stage.make(loop)
+            if exits:  # the process is for this alone
+                stage.ready.add_callback(duty.settle)
             with duty.managed(stage, notifier):
                 results = stage.run(*self.plugins)
             end(duty.exit_code(stage) if exits else 0)

@@ -107,25 +107,23 @@ class Refusal:
                 else:
                     yield fault
             return
-        values = _values(binding, request, content)
         source = "form" if binding.source == "file" else str(binding.source)
+        for detail in self._wrong(binding, _values(binding, request, content)):
+            yield Fault(source, detail, binding.key)
+
+    def _wrong(self, binding: Binding, values: list[t.Any]) -> c.Iterable[str]:
+        """Return what is wrong with the *values* of a parameter that is no body."""
         if not values:
-            if binding.is_required:
-                yield Fault(source, "it is missing", binding.key)
-            return
+            return ["it is missing"] if binding.is_required else []
         if len(values) > 1 and not binding.many:
-            yield Fault(source, f"it is given {len(values)} times", binding.key)
-            return
-        if source in {"header", "cookie"} and not all(map(_is_text, values)):
-            yield Fault(source, "it is no UTF-8", binding.key)
-            return
-        if source == "form" and binding.source == "form" and not all(isinstance(each, str) for each in values):
-            yield Fault(source, "it is a file; send it as a text", binding.key)
-            return
+            return [f"it is given {len(values)} times"]
+        if binding.source in {"header", "cookie"} and not all(map(_is_text, values)):
+            return ["it is no UTF-8"]
+        if binding.source == "form" and not all(isinstance(each, str) for each in values):
+            return ["it is a file; send it as a text"]
         if binding.source == "header" and binding.many:
             values = split(values)
-        for detail in _details(binding, values if binding.many else values[0]):
-            yield Fault(source, detail, binding.key)
+        return _details(binding, values if binding.many else values[0])
 
     def _unknown(self, source: str, given: c.Mapping[str, t.Any]) -> c.Iterator[Fault]:
         takes = {"query": {"query"}, "form": {"form", "file"}}[source]

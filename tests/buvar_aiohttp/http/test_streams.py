@@ -186,7 +186,7 @@ STREAMS = {
 
 
 async def test_what_is_yielded_is_sent(api):
-    """The first item, or else the annotation, says which kind of stream it is; nothing ends it but its end; HEAD has its headers."""
+    """The first item, or else the annotation, says which kind of stream it is; HEAD has its headers."""
     async with api(text, data, lines, empty_texts, none_first, events) as client:
         for path, (status, media_type, body) in STREAMS.items():
             answer = await client.get(path)
