@@ -20,7 +20,7 @@ import typing as t
 import urllib.parse
 
 import attrs
-from aiohttp import WSCloseCode, hdrs, web
+from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from . import ending
 from .problems import Problem
@@ -66,15 +66,30 @@ def check(request: web.Request, options: SocketOptions) -> None:
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None or "*" in options.origins or origin in options.origins:
         return
-    if urllib.parse.urlsplit(origin).netloc.lower() != request.headers.get(hdrs.HOST, "").lower():
+    if _authority(origin) != request.headers.get(hdrs.HOST, "").lower():
         raise Problem(403, f"pages of {origin[:100]} may not open this web socket")
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urllib.parse.urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
+class Socket(web.WebSocketResponse):
+    """A web socket over which is iterated until it is closed, also where its client sends what is no message."""
+
+    async def __anext__(self) -> t.Any:
+        message = await super().__anext__()
+        if message.type is WSMsgType.ERROR:
+            raise StopAsyncIteration
+        return message
 
 
 async def opened(request: web.Request, options: SocketOptions) -> web.WebSocketResponse:
     """Return the web socket that *request* asks for."""
-    socket = web.WebSocketResponse(
-        protocols=options.protocols, heartbeat=options.heartbeat, max_msg_size=options.max_message
-    )
+    socket = Socket(protocols=options.protocols, heartbeat=options.heartbeat, max_msg_size=options.max_message)
     try:
         await socket.prepare(request)
     except web.HTTPBadRequest as error:
