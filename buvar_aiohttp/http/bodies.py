@@ -91,8 +91,10 @@ async def read_form(request: web.Request) -> MultiDictProxy[str | bytes | bytear
         raise problems.Problem(400, f"the body cannot be read: {error}") from None
     except http_exceptions.HttpProcessingError as error:  # of the headers of a part
         raise problems.Problem(400, f"the body is no form: {error.message.strip()[:_TOLD]}") from None
-    except (ValueError, LookupError, AssertionError) as error:
-        raise problems.Problem(400, f"the body is no form: {str(error) or type(error).__name__}") from None
+    except (ValueError, LookupError, AssertionError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not str(error).startswith("unknown content"):
+            raise  # aiohttp has no other class for an encoding that it does not know
+        raise problems.Problem(400, f"the body is no form: {str(error)[:_TOLD] or type(error).__name__}") from None
 
 
 def decoder(binding: Binding) -> c.Callable[[bytes], t.Any]:
