@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 #: member of a problem document, and key of the log: by it one is found by the other
 ID: t.Final = "request_id"
+#: errors of aiohttp's own whose text is the detail of a problem
+_TELLING: t.Final = (web.HTTPRequestEntityTooLarge, web.HTTPExpectationFailed)
 
 
 def answer(
@@ -113,4 +115,4 @@ def answer_of_aiohttp(request: web.BaseRequest, error: web.HTTPException) -> web
 def _is_bare(error: web.HTTPException) -> bool:
     if error.content_type != "text/plain" or error.empty_body:
         return error.empty_body
-    return error.text in {f"{error.status}: {error.reason}", None} or isinstance(error, web.HTTPRequestEntityTooLarge)
+    return error.text in {f"{error.status}: {error.reason}", None} or isinstance(error, _TELLING)
