@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 
 from buvar import context, scopes
 
-from . import failures
+from . import failures, files
 from .edges import around, slow
 from .http import after, results
 
@@ -67,8 +67,11 @@ class Connection(web.RequestHandler):
             finally:
                 self._current_request = None
             kind: type = response.__class__
-            if kind not in _KNOWN and not _is_whole(kind):
-                raise _no_response(response)
+            if kind not in _KNOWN:
+                if kind is web.FileResponse:
+                    response = files.checked(response)
+                elif not _is_whole(kind):
+                    raise _no_response(response)
             if scopes.EXITS in scope:
                 response = await self._closed(scope, request, response, None)
             else:

@@ -36,11 +36,12 @@ from aiohttp import hdrs, web
 from aiohttp.web_urldispatcher import Domain, MatchedSubAppResource, PrefixedSubAppResource, Resource
 
 from buvar import names
+from buvar_aiohttp import files
 
 from . import leaves, routes, segments
 
 if t.TYPE_CHECKING:
-    from aiohttp.typedefs import Handler
+    from aiohttp.typedefs import Handler, PathLike
 
 
 class Router(web.UrlDispatcher):
@@ -130,6 +131,12 @@ class Router(web.UrlDispatcher):
         for method in (hdrs.METH_GET, *([hdrs.METH_HEAD] if allow_head else [])):
             self._refuse_twin(method, path, handler, name)
         return super().add_get(path, handler, name=name, allow_head=allow_head, **options)
+
+    def add_static(self, prefix: str, path: PathLike, **options: t.Any) -> web.AbstractResource:
+        """Serve the files of a folder; see aiohttp's ``add_static``."""
+        folder = files.Folder(prefix.removesuffix("/"), path, **options)
+        self.register_resource(folder)
+        return folder
 
     def _refuse_twin(self, method: str, path: str, handler: t.Any, name: str | None) -> None:
         # aiohttp, which gives out the last resource again for the same path, names neither; all other twins are told
