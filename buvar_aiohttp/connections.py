@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import hdrs, http_exceptions, web
 
 from buvar import context, scopes
 
@@ -145,6 +145,18 @@ class Connection(web.RequestHandler):
         Raises ConnectionError where a part of a response is sent already.
         """
         return failures.answer(request, status, exc, message)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End the task too, unless it handles a request: a client that has left sends no rest of a body."""
+        task = None if self._request_in_progress else self._task_handler
+        super().connection_lost(exc)
+        if task is not None:
+            task.cancel()
+
+    def log_exception(self, *args: t.Any, **kwargs: t.Any) -> None:
+        """Log what aiohttp could not handle, unless it is a body, which nobody needed, that its client has broken."""
+        if not isinstance(kwargs.get("exc_info"), web.RequestPayloadError | http_exceptions.HttpProcessingError):
+            super().log_exception(*args, **kwargs)
 
 
 def _is_whole(kind: type) -> bool:

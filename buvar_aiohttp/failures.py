@@ -97,7 +97,8 @@ def _response(
 ) -> web.StreamResponse:
     response = problem.response()
     # what is no HTTP, or was not answered to its end, cannot be followed by another request
-    if not isinstance(request, web.Request) or (problem.status >= 500 and not isinstance(error, problems.Problem)):
+    is_unexpected = problem.status >= 500 and not isinstance(error, problems.Problem)
+    if not isinstance(request, web.Request) or is_unexpected or request._payload.exception() is not None:
         response.force_close()
     return response
 
