@@ -261,17 +261,17 @@ async def serve(cancel: plugin.Cancel):
 '''
 
 
-@pytest.fixture
-def run_service(tmp_path):
-    """Start services: a command, or a script, which is preceded by the plugin `serve`; see `SERVE`."""
+@contextlib.contextmanager
+def services_in(folder):
+    """Start services in *folder*, and end them."""
     started = []
 
     def start(script=None, *, command=None, env=None, **options):
         if script is not None:
-            path = tmp_path / f"service{len(started)}.py"
+            path = folder / f"service{len(started)}.py"
             path.write_text(SERVE + script)
             command = [sys.executable, "-W", "error", str(path)]
-        options.setdefault("cwd", tmp_path)
+        options.setdefault("cwd", folder)
         # what is printed is buffered, as it is for users
         service = Service(command, env={**os.environ, "PYTHONUNBUFFERED": "", **(env or {})}, **options)
         started.append(service)
@@ -283,6 +283,19 @@ def run_service(tmp_path):
     yield start
     for each in started:
         each.close()
+
+
+@pytest.fixture
+def run_service(tmp_path):
+    """Start services: a command, or a script, which is preceded by the plugin `serve`; see `SERVE`."""
+    with services_in(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def run_services():
+    """Start services that several tests share: ``with run_services(folder) as run_service``."""
+    return services_in
 
 
 # forks for each request, and runs its code there as `python -c` does; all that is imported here need not be there
