@@ -172,7 +172,7 @@ def check(handler: t.Any, binding: Binding) -> None:
             decoder(binding)
         for each in _strange(inspect.type_info(binding.tp), set()):
             raise TypeError(f"msgspec cannot read {typeform.show(each)}")
-    except TypeError as error:
+    except (TypeError, NameError) as error:  # NameError: of an annotation inside of the class
         what = "the body" if is_body else f"the {binding.source}"
         advice = "; or is it to be injected, and nothing provides it?" if is_body else ""
         shown = typeform.show(binding.tp)

@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
 
 
 def _one_of_many(route: Route) -> str:
-    return f"{route.spec.method} {id(route.endpoint):x}"
+    return f"{route.method} {route.path} {id(route.endpoint):x}"
 
 
 @attrs.frozen(eq=False)

@@ -1,4 +1,4 @@
-"""The running service does what its OpenAPI document says: schemathesis reads it, and sends what fits and what does not."""
+"""The running service does what its OpenAPI document says: schemathesis sends what fits it, and what does not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_service_does_what_its_document_says(make_service, tmp_path):
     pids = service.pids()
     document = f"http://127.0.0.1:{service.port}/openapi.json"
     command = [sys.executable, "-m", "schemathesis.cli", "run", document, *OPTIONS]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert service.pids() == pids
     assert service.stop() == 0

@@ -383,7 +383,12 @@ class Deep:
     odd: Odd
 
 
-@pytest.mark.parametrize("tp", [t.Annotated[Odd, http.Body], Deep, t.Annotated[Mixed, http.Query], Mixed])
+@attrs.frozen
+class Unknown:
+    x: "Nowhere"  # noqa: F821 - that is the point
+
+
+@pytest.mark.parametrize("tp", [t.Annotated[Odd, http.Body], Deep, Unknown, t.Annotated[Mixed, http.Query], Mixed])
 def test_types_that_no_request_has_are_refused_before_the_run(tp):
     """What no body and no text can be is told when all plugins are prepared, with the place of the handler."""
 
