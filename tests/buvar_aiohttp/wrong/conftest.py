@@ -260,6 +260,7 @@ def faulty(run_services, tmp_path_factory):
     with run_services(folder) as run_service:
         found = start(run_service, folder, "0.1")
         warm_up(found)
+        found.await_no_connection()  # else nothing is told of what is inside
         yield found, found.inside()
         assert found.service.stop() == 0
         assert found.service.plain == []
