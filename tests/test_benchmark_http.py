@@ -13,6 +13,8 @@ import types
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parent.parent
 
 RIGHT = (200, "application/json; charset=utf-8", b'{"a": 1}')

@@ -16,6 +16,8 @@ from buvar_aiohttp.acceptor import Acceptor
 from buvar_aiohttp.connections import Server
 from buvar_aiohttp.fairness import Restraint
 
+pytestmark = pytest.mark.slow
+
 LOOPS = ["asyncio", "uvloop"]
 TCP = "sockets=['tcp://127.0.0.1:0']"
 

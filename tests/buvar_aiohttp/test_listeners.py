@@ -4,6 +4,8 @@ import pathlib
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_shared_socket_of_the_same_address_is_used(run_http, free_port):
     """An address that the supervisor bound is served from its socket, by all workers."""

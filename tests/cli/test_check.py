@@ -10,6 +10,8 @@ import pytest
 from buvar import diagnostic
 from buvar.cli import remedies
 
+pytestmark = pytest.mark.slow
+
 SHOP = """
 import asyncio, pathlib
 import attrs

@@ -13,6 +13,8 @@ from buvar import di
 from buvar.cli import forms, tree
 from buvar.staging.picture import Load, Picture, PluginNode
 
+pytestmark = pytest.mark.slow
+
 SHOP = """
 import asyncio
 from buvar import context, di, plugin

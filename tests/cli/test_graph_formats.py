@@ -15,6 +15,8 @@ from buvar.cli import diagrams, drawing, page, tree
 from buvar.di import picture as injection
 from buvar.staging.picture import Load, Picture, PluginNode
 
+pytestmark = pytest.mark.slow
+
 NASTY = [
     '"',
     "\\",

@@ -23,6 +23,8 @@ from buvar import __version__, errors
 from buvar.cli import VERBS, init
 from buvar.forking import uri as uris
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 MADE = {
     ".gitignore",

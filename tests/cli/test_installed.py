@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 COMMAND = "import sys; sys.path[:0] = sys.argv.pop(1).split(':'); from buvar.cli import main; main(prog_name='buvar')"
 
 APP = """

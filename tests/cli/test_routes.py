@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SHOP = r"""
 import typing as t
 import attrs, msgspec

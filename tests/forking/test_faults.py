@@ -5,6 +5,8 @@ import tempfile
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FAILED = "worker failed to start, stopping"
 
 
