@@ -132,7 +132,7 @@ def test_an_error_has_a_traceback_if_one_is_asked_for(oops):
 
 def test_wrong_use_in_a_verb_exits_with_2(buvar, tmp_path):
     """An error of ours that means wrong use, here that nothing runs that could be stopped, has its own exit code."""
-    done = buvar(tmp_path, "stop")
+    done = buvar(tmp_path, "stop", BUVAR_CONTROL_FOLDER=str(tmp_path))  # not that of services beside these tests
     assert done.returncode == 2
     assert done.stderr.startswith("error: no service of yours is running")
     assert len(done.stderr.splitlines()) == 1

@@ -624,8 +624,6 @@ def naive(expected, given, unknown, separator=None):
             if each.is_many and separator is not None:
                 texts = [item.strip() for text in texts for item in text.split(separator) if item.strip()]
             try:
-                if each.tp == int | None and texts[0] == "null":
-                    raise msgspec.ValidationError("a text is never None")
                 values[each.name] = msgspec.convert(texts if each.is_many else texts[0], each.tp, strict=False)
             except msgspec.ValidationError:
                 wrong.add(each.name)
