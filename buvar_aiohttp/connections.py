@@ -16,7 +16,7 @@ from buvar import context, scopes
 
 from . import failures, files
 from .edges import around, slow
-from .http import after, results
+from .http import after, ending, results
 
 if t.TYPE_CHECKING:
     import asyncio
@@ -147,11 +147,17 @@ class Connection(web.RequestHandler):
         return failures.answer(request, status, exc, message)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End the task too, unless it handles a request: a client that has left sends no rest of a body."""
+        """End the task too, unless it handles a request: a client that has left sends no rest of a body.
+
+        A stream ends as well, which may wait for long until it has something to write.
+        """
         task = None if self._request_in_progress else self._task_handler
+        request = self._current_request
         super().connection_lost(exc)
         if task is not None:
             task.cancel()
+        if request is not None and request._state and ending.KEY in request._state:
+            request._state[ending.KEY].leave()
 
     def log_exception(self, *args: t.Any, **kwargs: t.Any) -> None:
         """Log what aiohttp could not handle, unless it is a body, which nobody needed, that its client has broken."""

@@ -1,7 +1,12 @@
-"""Ending: what has no end of its own, web sockets and streams of events, ends when the server stops."""
+"""Ending: web sockets and streams of events, which have no end of their own, end when the server stops.
+
+A stream also ends when its client leaves: one that waits for what it is to send next writes nothing by which it would
+learn of that.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import typing as t
 import weakref
@@ -30,19 +35,32 @@ def add(request: web.Request, what: Closing) -> None:
 
 @attrs.define(eq=False)
 class Stream:
-    """What ends a stream of events when the server stops: such a stream has no end of its own."""
+    """What ends a stream, by cancelling the task that sends it, until it is *done*."""
 
-    request: web.Request
+    task: asyncio.Task[t.Any] | None = attrs.field(factory=asyncio.current_task)
+    #: why it was ended: the server stops, or the client has left
     is_over: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        add(self.request, self)
+    has_left: bool = False
+    done: bool = False
 
     async def close(self, *, code: int, message: bytes) -> None:
-        """End the stream."""
+        """End the stream well."""
         self.is_over = True
-        if self.request.task is not None:
-            self.request.task.cancel()
+        self._cancel()
+
+    def leave(self) -> None:
+        """End the stream, since nobody is there any more to read it."""
+        self.has_left = True
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self.task is not None and not self.done:
+            self.done = True
+            self.task.cancel()
+
+
+#: where a request keeps the stream that it is answered with
+KEY: t.Final = web.RequestKey("buvar.stream", Stream)
 
 
 async def close_all(app: web.Application) -> None:

@@ -145,28 +145,44 @@ async def stream(
 ) -> web.StreamResponse:
     """Send what *items* yields, and return the response that was sent; *empty* is its media type if that is nothing.
 
-    What fails before the first item is an error like that of any handler.
+    What fails before the first item is an error like that of any handler. Raises ConnectionResetError where the client
+    leaves, also while *items* waits for the next one.
     """
+    sending = request[ending.KEY] = ending.Stream()
     try:
-        first = await anext(items, missing)
-        media_type = empty if first is missing else _media_type(first)
-        response = web.StreamResponse(status=status, headers={hdrs.CONTENT_TYPE: media_type})
-        if media_type == EVENTS:
-            response.headers[hdrs.CACHE_CONTROL] = "no-store"
-        await response.prepare(request)
-        if first is not missing and request.method != hdrs.METH_HEAD:
-            events = ending.Stream(request) if isinstance(first, Event) else None
-            try:
-                await response.write(_chunk(first))
-                async for each in items:
-                    await response.write(_chunk(each))
-            except asyncio.CancelledError:
-                if events is None or not events.is_over:
-                    raise
-                request.task.uncancel()  # the server stops: the stream ends well
-        await response.write_eof()
+        return await _send(request, items, status, empty, sending)
+    except asyncio.CancelledError:
+        if not sending.has_left or sending.task is None:
+            raise
+        sending.task.uncancel()
+        raise ConnectionResetError("the client has left") from None
     finally:
+        sending.done = True
         await items.aclose()
+
+
+async def _send(
+    request: web.Request, items: c.AsyncGenerator[t.Any, None], status: int, empty: str, sending: ending.Stream
+) -> web.StreamResponse:
+    first = await anext(items, missing)
+    media_type = empty if first is missing else _media_type(first)
+    response = web.StreamResponse(status=status, headers={hdrs.CONTENT_TYPE: media_type})
+    if media_type == EVENTS:
+        response.headers[hdrs.CACHE_CONTROL] = "no-store"
+    await response.prepare(request)
+    if first is not missing and request.method != hdrs.METH_HEAD:
+        if isinstance(first, Event):
+            ending.add(request, sending)
+        try:
+            await response.write(_chunk(first))
+            async for each in items:
+                await response.write(_chunk(each))
+        except asyncio.CancelledError:
+            if not sending.is_over or sending.task is None:
+                raise
+            sending.task.uncancel()  # the server stops: the stream ends well
+    sending.done = True
+    await response.write_eof()
     return response
 
 

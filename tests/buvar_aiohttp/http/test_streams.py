@@ -298,6 +298,35 @@ async def test_a_client_that_leaves_ends_the_stream(api):
         assert client.events() == []
 
 
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("item", [http.Event("one"), "one"])
+async def test_a_client_that_leaves_ends_a_stream_that_is_silent(api, item, before):
+    """It ends too while it waits for its next item, or its first one: nothing stays open for who is not there."""
+    watch = Watch()
+
+    @http.get("/")
+    async def stream(unit: Unit) -> c.AsyncIterator[object]:
+        for _ in range(before):
+            yield item
+        watch.note("waits")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            watch.note("generator", error)
+            raise
+        yield item
+
+    async with api(stream, plugins=[watch.prepare]) as client:
+        _, writer = await client.connect()
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await watch.next() == ("waits", None)
+        writer.close()
+        assert await watch.next() == ("generator", "CancelledError")
+        assert await watch.next() == ("scope", "ConnectionResetError")
+        assert client.events() == []
+        assert len(client.events("client left")) == 1
+
+
 async def test_a_stop_ends_events_well_and_lets_finite_streams_finish(api):
     """When the server stops, a stream of events ends as if it were through; a stream of text is sent to its end."""
     watch = Watch()
