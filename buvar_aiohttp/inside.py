@@ -3,7 +3,8 @@
 Each connection is a pair of connected sockets, as socketpair(2) gives it: the client's connector has one end, the
 protocol of the application's server the other. Nothing listens, so it works in a sandbox without a network, no port is
 ever taken, and nobody else can connect. They are sockets all the same and not buffers in memory, so the transports are
-the loop's own: flow control, chunks, keep-alive, web sockets and clients that leave are what they are in production.
+the loop's own: flow control, chunks, keep-alive and web sockets are what they are in production. What waits for nobody
+any more is not waited for at the end of a test: a handler whose client leaves is cancelled.
 
 | a request                 | says                                                                                   |
 |---------------------------|----------------------------------------------------------------------------------------|
