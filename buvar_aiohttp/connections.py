@@ -142,7 +142,7 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Return the problem for an error, which is logged where it is not the client's.
 
-        Raises ConnectionError where a part of a response is sent already.
+        Raises `failures.Broken` where a part of a response is sent already.
         """
         return failures.answer(request, status, exc, message)
 

@@ -34,10 +34,16 @@ ID: t.Final = "request_id"
 _TELLING: t.Final = (web.HTTPRequestEntityTooLarge, web.HTTPExpectationFailed)
 
 
+class Broken(ConnectionError):
+    """A response that ends in its middle, since of the error, which the log has, no other one can tell."""
+
+
 def answer(
     request: web.BaseRequest, status: int, error: BaseException | None, message: str | None = None
 ) -> web.StreamResponse:
-    """Return the response for *error*. Raises ConnectionError where a part of a response is sent already."""
+    """Return the response for *error*. Raises `Broken` where a part of a response is sent already."""
+    if isinstance(error, Broken):
+        raise error
     found = _problem(status, error, message)
     if found.status >= 500 and ID not in found.members:
         found = copy.copy(found)  # it may be one that is raised again and again
@@ -49,7 +55,7 @@ def answer(
     if found.status >= 500 or broken:
         _tell(request, found, error, broken=broken)
     if broken:
-        raise ConnectionError("a part of the response is sent already; no other one can tell the error")
+        raise Broken("a part of the response is sent already; no other one can tell the error")
     return _response(request, found, status, error)
 
 

@@ -237,6 +237,25 @@ async def test_what_fails_in_the_middle_truncates(api):
         assert (line["sent"], str(line["exc_info"])) == ("a part of the response", "secret")
 
 
+async def test_a_scope_that_fails_behind_a_stream_is_told_once(api):
+    """What fails when all is sent has one line in the log, and the connection is closed."""
+
+    async def failing() -> c.AsyncIterator[Unit]:
+        yield Unit()
+        raise ValueError("secret")
+
+    async def prepare_failing():
+        di.scoped(failing)
+
+    @http.get("/")
+    async def stream(unit: Unit) -> c.AsyncIterator[str]:
+        yield "one"
+
+    async with api(stream, plugins=[prepare_failing]) as client:
+        assert b"one" in await client.raw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert len(client.events()) == 1
+
+
 async def test_an_item_that_cannot_be_written_truncates(api):
     """As any error in the middle does; the generator is closed."""
     watch = Watch()
