@@ -85,7 +85,9 @@ async def read_form(request: web.Request) -> MultiDictProxy[str | bytes | bytear
         return await request.post()
     try:
         return await request.post()
-    except web.HTTPRequestEntityTooLarge:
+    except web.HTTPRequestEntityTooLarge as error:
+        if "fields" in (error.text or ""):  # aiohttp has no class of its own for that
+            raise problems.Problem(413, f"the form has more than {request.client_max_fields} fields") from None
         raise too_large(request) from None
     except web.RequestPayloadError as error:
         raise problems.Problem(400, f"the body cannot be read: {error}") from None

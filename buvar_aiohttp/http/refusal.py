@@ -6,6 +6,7 @@ unknown, given twice or of the wrong type, and what is wrong with the body, each
 
 from __future__ import annotations
 
+import itertools
 import re
 import typing as t
 import urllib.parse
@@ -126,15 +127,16 @@ class Refusal:
         return _details(binding, values if binding.many else values[0])
 
     def _unknown(self, source: str, given: c.Mapping[str, t.Any]) -> c.Iterator[Fault]:
+        """Yield what is said of parameters that nobody takes: of so many at most as a client that errs would have."""
         takes = {"query": {"query"}, "form": {"form", "file"}}[source]
         known = [each.key for each in self.bindings if each.source in takes]
-        for key in dict.fromkeys(given):
-            if key not in known:
-                hint = errors.did_you_mean(key[:_SHOWN], known)
-                if not hint:
-                    hint = f"; there is {', '.join(known)}" if known else "; there is none"
-                told = key[:_SHOWN].encode(errors="replace").decode()
-                yield Fault(source, f"there is no such parameter{hint}", told)
+        unknown = (key for key in dict.fromkeys(given) if key not in known)
+        for key in itertools.islice(unknown, faults.LIMIT):
+            hint = errors.did_you_mean(key[:_SHOWN], known)
+            if not hint:
+                hint = f"; there is {', '.join(known)}" if known else "; there is none"
+            told = key[:_SHOWN].encode(errors="replace").decode()
+            yield Fault(source, f"there is no such parameter{hint}", told)
 
 
 def _values(binding: Binding, request: web.Request, content: t.Any) -> list[t.Any]:

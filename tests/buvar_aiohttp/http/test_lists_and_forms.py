@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from buvar import errors, plugin
 from buvar_aiohttp import http, testing
-from buvar_aiohttp.http import refusal, sources
+from buvar_aiohttp.http import faults, refusal, sources
 
 
 @http.post("/files")
@@ -182,3 +182,19 @@ async def test_a_broken_form_is_refused(session):
     async with session.post("/files", data=b"--x\r\nno header--x--\r\n", headers=headers) as response:
         assert response.status == 400
         assert (await response.json())["detail"].startswith("the body is no form: ")
+
+
+async def test_a_form_of_too_many_fields_says_so(session):
+    """It is their number that is refused, where the form is short."""
+    body = b"&".join(b"f%d=1" % number for number in range(1001))
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with session.post("/files", data=body, headers=headers) as response:
+        told = await response.json()
+    assert (told["status"], told["detail"]) == (413, "the form has more than 1000 fields")
+
+
+async def test_of_unknown_parameters_some_are_told(session):
+    """A client that sends any number of them gets no answer that is many times as long."""
+    async with session.get("/nothing/text?" + "&".join(f"{number:x}" for number in range(1500))) as response:
+        told = await response.json()
+    assert (told["status"], len(told["errors"])) == (422, faults.LIMIT)
