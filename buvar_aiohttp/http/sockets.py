@@ -66,7 +66,7 @@ def check(request: web.Request, options: SocketOptions) -> None:
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None or "*" in options.origins or origin in options.origins:
         return
-    if _authority(origin) != request.headers.get(hdrs.HOST, "").lower():
+    if _authority(origin) != request.host.lower():  # which a trusted proxy may have told
         raise Problem(403, f"pages of {origin[:100]} may not open this web socket")
 
 

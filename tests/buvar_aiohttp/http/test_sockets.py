@@ -82,6 +82,16 @@ async def test_pages_of_other_sites_are_refused(client):
             pass
 
 
+async def test_behind_a_proxy_the_own_site_is_what_it_says(api):
+    """A trusted proxy asks for another host than the browser did, and says for which one that asked."""
+    async with api(talk, plugins=[prepare_store], config={"proxies": ["127.0.0.1"]}) as client:
+        asked = {"Host": "inner", "X-Forwarded-Host": "shop.example"}
+        async with client.session.ws_connect("/rooms/1", origin="https://shop.example", headers=asked):
+            pass
+        status, _ = await refused(client, origin="https://inner", headers={**asked, "Origin": "https://inner"})
+        assert status == 403
+
+
 async def test_any_site_may_be_allowed(api):
     """With "*" each may open one."""
 
