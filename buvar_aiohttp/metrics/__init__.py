@@ -43,6 +43,8 @@ from .readers import Readers
 if t.TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
+_METHODS: t.Final = (hdrs.METH_GET, hdrs.METH_HEAD)
+
 log = structlog.get_logger(__name__)
 
 
@@ -58,7 +60,9 @@ class Metrics:
     async def answer(self, request: web.Request) -> web.Response:
         """Answer in the format that the request accepts: of OpenMetrics, or the older one of Prometheus."""
         if not self.readers.admit(request):
-            raise web.HTTPNotFound
+            raise web.HTTPNotFound  # whatever its method is: 405 would say that there is something
+        if request.method not in _METHODS:
+            raise web.HTTPMethodNotAllowed(request.method, _METHODS)
         encode, content_type = choose_encoder(", ".join(request.headers.getall(hdrs.ACCEPT, ())))
         async with self._reading:  # who asks while another one does would only slow both down
             self.tell()
@@ -105,7 +109,7 @@ async def prepare(load: plugin.Loader, ready: plugin.Ready, teardown: plugin.Tea
         if together.row.status.slot == 0:  # one that says it is enough
             ready.add_callback(functools.partial(_warn, REGISTRY))
     object.__setattr__(app, "_make_handler", meter.measuring(t.cast("t.Any", app._make_handler)))
-    app.router.add_get(config.path, metrics.answer)
+    app.router.add_route(hdrs.METH_ANY, config.path, metrics.answer)
 
 
 def _warn(registry: CollectorRegistry) -> None:

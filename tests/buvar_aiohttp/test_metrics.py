@@ -199,6 +199,9 @@ async def test_who_may_not_read_gets_a_404(served, config, headers, status):
     """Those read who connect from the networks; what came through a proxy is refused unless it is wanted."""
     async with served(measured(**config)) as session:
         assert (await session.get("/metrics", headers=headers)).status == status
+        for method in ("POST", "OPTIONS"):
+            found = await session.request(method, "/metrics", headers=headers)
+            assert found.status == (405 if status == 200 else 404), method
 
 
 @pytest.mark.parametrize(
