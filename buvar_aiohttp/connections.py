@@ -7,6 +7,7 @@ the client had left or parts of the response had, it ends with that error.
 
 from __future__ import annotations
 
+import asyncio
 import typing as t
 
 import structlog
@@ -19,7 +20,6 @@ from .edges import around, slow
 from .http import after, ending, results
 
 if t.TYPE_CHECKING:
-    import asyncio
     import collections.abc as c
 
     from aiohttp.typedefs import Handler
@@ -80,8 +80,12 @@ class Connection(web.RequestHandler):
         except Exception as error:
             answered = await self._fail(scope, request, error, start_time)
         except BaseException as error:
-            await _abandon(scope, error)
-            raise
+            if not _is_own(error):
+                await _abandon(scope, error)
+                raise
+            failure = RuntimeError("something that the handler waited for was cancelled")
+            failure.__cause__ = error
+            answered = await self._fail(scope, request, failure, start_time)
         finally:
             self._request_in_progress = False
             if self._handler_waiter is not None:
@@ -163,6 +167,12 @@ class Connection(web.RequestHandler):
         """Log what aiohttp could not handle, unless it is a body, which nobody needed, that its client has broken."""
         if not isinstance(kwargs.get("exc_info"), web.RequestPayloadError | http_exceptions.HttpProcessingError):
             super().log_exception(*args, **kwargs)
+
+
+def _is_own(error: BaseException) -> bool:
+    """Tell whether *error* is a cancellation that nobody has asked the task of the request for: the handler failed."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and not task.cancelling()
 
 
 def _is_whole(kind: type) -> bool:

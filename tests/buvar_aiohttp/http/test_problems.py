@@ -1,5 +1,6 @@
 """Errors are problem details: a client learns all about what it did wrong, and of our errors an id."""
 
+import asyncio
 import json
 
 import attrs
@@ -115,6 +116,23 @@ async def test_our_errors_tell_nothing(api, name, status):
         assert line["exc_info"] is RAISED[name]
         assert line["log_level"] == "error"
         assert (await client.get("/raise/bare")).status == 404
+
+
+async def test_what_is_cancelled_inside_of_a_handler_is_an_error(api):
+    """A handler that waits for what somebody cancelled has failed: its client is answered, and the log has a line."""
+
+    @http.get("/")
+    async def wait() -> None:
+        inner = asyncio.ensure_future(asyncio.Event().wait())
+        asyncio.get_running_loop().call_soon(inner.cancel)
+        await inner
+
+    async with api(wait) as client:
+        answer = await client.get("/")
+        assert answer.status == 500
+        (line,) = client.events()
+        assert line["request_id"] == answer.json["request_id"]
+        assert isinstance(line["exc_info"].__cause__, asyncio.CancelledError)
 
 
 async def test_a_problem_of_ours_says_what_it_says(api):
