@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import math
+import re
 import typing as t
 
 import attrs
@@ -91,6 +92,8 @@ def _stand_in(value: t.Any) -> t.Any:
     raise TypeError(f"{name} cannot be written as JSON; make it an attrs class, or give it a method __json__")
 
 
+#: what aiohttp refuses in a header when it sends it
+_UNSENDABLE: t.Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BYTES: t.Final = frozenset({bytes, bytearray, memoryview})
 
 _encoder: t.Final = msgspec.json.Encoder(enc_hook=_stand_in)
@@ -136,6 +139,9 @@ def _with_headers(result: Response[t.Any], status: int) -> web.StreamResponse:
     made = respond(result.value, status if result.status is None else result.status)
     if result.value is None and result.status is not None:
         made.set_status(result.status)
+    for name, value in result.headers.items():
+        if _UNSENDABLE.search(f"{name}{value}"):  # told now: what the request did can still be undone
+            raise ValueError(f"the header {name!r} cannot be sent, since there is a control character in it")
     made.headers.update(result.headers)
     return made
 

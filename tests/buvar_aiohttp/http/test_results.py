@@ -1,5 +1,6 @@
 """What a handler returns is its response."""
 
+import collections.abc as c
 import dataclasses
 import datetime as dt
 import enum
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from buvar import di
 from buvar_aiohttp import http
 
 
@@ -157,6 +159,32 @@ async def test_what_cannot_be_written_is_a_server_error(api):
 
 
 INJECTIONS = ["a\r\nSet-Cookie: x=1", "a\nb", "a\rb", "a\0b"]
+
+
+async def test_a_header_that_cannot_be_sent_fails_the_scope(api):
+    """It is found before the scope ends: what a client is told has failed is not committed."""
+    ended = []
+
+    class Unit: ...
+
+    async def unit() -> c.AsyncIterator[Unit]:
+        try:
+            yield Unit()
+        except ValueError:
+            ended.append("rollback")
+            raise
+        ended.append("commit")
+
+    async def prepare_unit():
+        di.scoped(unit)
+
+    @http.get("/")
+    async def value(unit: Unit) -> http.Response[str]:
+        return http.Response("x", headers={"X-A": INJECTIONS[0]})
+
+    async with api(value, plugins=[prepare_unit]) as client:
+        assert (await client.get("/")).status == 500
+    assert ended == ["rollback"]
 
 
 @pytest.mark.parametrize("bad", INJECTIONS)
