@@ -108,8 +108,7 @@ class Api:
             fault = http.Fault("body", f"it is no http or https URL: {error}", path="$.url")
             raise http.Problem(422, errors=[fault]) from None
         link = await self.links.add(url, store.new_codes(self.settings.code_length))
-        host = request.headers.get("Host")
-        base = self.settings.public_url or (f"{request.scheme}://{host}" if host else "")
+        base = self.settings.public_url or f"{request.scheme}://{request.host}"
         made = ShortLink(link.code, link.url, f"{base.rstrip('/')}/{link.code}")
         return http.Response(made, headers={"Location": f"/links/{link.code}"})
 

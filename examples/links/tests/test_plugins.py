@@ -9,6 +9,7 @@ import pytest
 
 from buvar import config, context, di
 from buvar.plugins import health
+from buvar_aiohttp import testing
 from examples.links import database, links, statistics, store
 
 
@@ -23,6 +24,16 @@ async def test_a_short_url_begins_as_configured(buvar_aiohttp_client):
     """A short URL begins with the public URL of the configuration, whatever the request was sent to."""
     answer = await buvar_aiohttp_client.post("/links", json={"url": "https://example.org"})
     made = await answer.json()
+    assert made["short"] == f"https://sho.rt/{made['code']}"
+
+
+async def test_a_short_url_is_below_what_a_proxy_was_asked_for(tmp_path):
+    """Behind a trusted proxy it begins with the scheme and the host that the client used."""
+    source = {"database": {"path": str(tmp_path / "links.sqlite3")}, "aiohttp": {"proxies": ["127.0.0.1"]}}
+    told = {"Host": "inner", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "sho.rt"}
+    async with testing.client("examples.links", config=source) as client:
+        answer = await client.post("/links", json={"url": "https://example.org"}, headers=told)
+        made = await answer.json()
     assert made["short"] == f"https://sho.rt/{made['code']}"
 
 
