@@ -113,6 +113,8 @@ def read(
     Raises `errors.DeclarationError` for what is no coroutine function, and an ExceptionGroup of all that is wrong with
     the parameters: `errors.DeclarationError`, `errors.AdapterError`.
     """
+    if socket and inspect.isasyncgenfunction(handler):
+        raise wrong(handler, "it talks over a web socket, and yields nothing; send with the socket")
     bindings: list[Binding] = []
     undecided: set[str] = set()
     faults: list[Exception] = []

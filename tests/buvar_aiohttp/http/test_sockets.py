@@ -1,6 +1,7 @@
 """Web sockets: bound and injected as any handler, refused before they open, and closed with what happened."""
 
 import asyncio
+import collections.abc as c
 
 import aiohttp
 import pytest
@@ -173,3 +174,20 @@ async def test_what_stands_around_a_socket(api):
         assert (await refused(client, "/"))[0] == 401
         async with client.session.ws_connect("/", headers={"Authorization": "x"}) as socket:
             assert (await socket.receive()).data == "ada"
+
+
+async def test_what_yields_cannot_talk(api):
+    """An async generator is refused where it is mounted, and not when the first client comes."""
+
+    @http.websocket("/")
+    async def chatter(socket: web.WebSocketResponse) -> c.AsyncIterator[str]:
+        yield "hello"
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with api(chatter):
+            pass
+    assert "it talks over a web socket, and yields nothing" in str(leaves(caught.value))
+
+
+def leaves(error):
+    return [leaf for each in error.exceptions for leaf in leaves(each)] if hasattr(error, "exceptions") else [error]
