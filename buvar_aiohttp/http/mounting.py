@@ -94,6 +94,8 @@ class Endpoint:
         for each in self.bindings():
             if each.marker is not None:
                 bodies.check(self.signature.handler, each)
+            else:
+                sources.check_injected(self.signature.handler, each, self.components, self.adapters)
 
     def step(self) -> Step:
         """Return what binds, injects, calls the handler and makes a response, and all that stands around that."""

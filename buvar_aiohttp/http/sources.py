@@ -33,6 +33,8 @@ _SCALARS: t.Final = (
     str, bytes, int, float, bool, decimal.Decimal, uuid.UUID, dt.datetime, dt.date, dt.time, dt.timedelta, enum.Enum,
 )  # fmt: skip
 _CONTAINERS: t.Final = (list, tuple, set, frozenset, c.Sequence, c.Collection, c.Set, c.Iterable)
+#: collections that are injected only if something provides just these
+_BUILTINS: t.Final = frozenset({*_CONTAINERS, dict, c.Mapping, c.MutableMapping})
 #: markers of what is a text, or several
 _OF_TEXTS: t.Final = (markers.Path, markers.Query, markers.Header, markers.Cookie, markers.Form)
 #: methods whose requests have no body that means anything
@@ -337,6 +339,20 @@ def _may_be_body(tp: t.Any) -> bool:
 def _is_provided(tp: t.Any, components: Components, registry: di.Adapters) -> bool:
     members = [each for each in typeform.members(_plain(tp)) if each is not types.NoneType]
     return any(each in components or each in registry for each in members)
+
+
+def check_injected(handler: t.Any, binding: Binding, components: Components, registry: di.Adapters) -> None:
+    """Raise `errors.DeclarationError` where a list or a dict is to be injected, and nothing provides it.
+
+    Its default would be all that it ever is, while the request has a body that was meant.
+    """
+    if _is_injected(binding.tp) or _is_provided(binding.tp, components, registry):
+        return
+    members = [_plain(each) for each in typeform.members(_plain(binding.tp)) if each is not types.NoneType]
+    if any((t.get_origin(each) or each) in _BUILTINS for each in members):
+        shown = typeform.show(binding.tp)
+        advice = f"if it is the body, write Annotated[{shown}, http.Body]"
+        raise wrong(handler, f"its parameter {binding.name!r} is a {shown}, which nothing provides; {advice}")
 
 
 def _check_path(handler: t.Any, bindings: c.Sequence[Binding], path: c.Container[str]) -> None:

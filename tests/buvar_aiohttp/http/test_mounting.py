@@ -202,6 +202,37 @@ def leaves(error):
     return [error]
 
 
+@pytest.mark.parametrize("tp", [list[Store], dict[str, int], t.Annotated[list[Store] | None, "note"], list[list[int]]])
+async def test_a_list_that_nothing_provides_is_told(api, tp):
+    """With a default it would never be anything else, and a body that was sent would be ignored."""
+
+    async def handler(items=None): ...
+
+    handler.__annotations__["items"] = tp
+    with pytest.raises(ExceptionGroup) as caught:
+        async with api(http.post("/")(handler)):
+            pass
+    (told,) = map(str, leaves(caught.value))
+    assert "which nothing provides; if it is the body, write Annotated[" in told
+
+
+async def test_a_list_that_something_provides_is_injected(api):
+    """Also where it could be left out; all of a kind are collected where that is said."""
+
+    @http.get("/")
+    async def handler(names: list[Store] = [], every: t.Annotated[list[Plain], di.All] = []) -> list[str]:
+        return [each.name for each in names]
+
+    def stores() -> list[Store]:
+        return [Store("one")]
+
+    async def prepare_stores():
+        di.singleton(stores)
+
+    async with api(handler, plugins=[prepare_stores]) as client:
+        assert (await client.get("/")).json == ["one"]
+
+
 class Plain: ...
 
 
