@@ -735,7 +735,7 @@ ROUTE = web_urldispatcher.ResourceRoute("GET", handle, web.PlainResource("/none"
 @pytest.mark.timeout(300)  # to compile so many patterns takes a while
 @pytest.mark.parametrize(("shape", "asked"), SHAPES.values(), ids=SHAPES)
 def test_a_look_up_is_as_much_work_among_many_routes_as_among_few(shape, asked):
-    """For the first, the last and none of 10 or 10,000 routes as many lines are run."""
+    """For the first, the last and none of 10 or 2,000 routes as many lines are run."""
     work = Work()
     counts = []
     for number in (10, 2_000):
