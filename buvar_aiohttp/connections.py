@@ -72,13 +72,16 @@ class Connection(web.RequestHandler):
                     response = files.checked(response)
                 elif not _is_whole(kind):
                     raise _no_response(response)
+            is_kept = True
             if scopes.EXITS in scope:
-                response = await self._closed(scope, request, response, None)
+                closed = await self._closed(scope, request, response, None)
+                is_kept, response = closed is response, closed
             else:
                 scope[scopes.EXITS] = scopes.CLOSED
             answered = await self.finish_response(request, response, start_time)
         except Exception as error:
             answered = await self._fail(scope, request, error, start_time)
+            is_kept = isinstance(error, web.HTTPException) and answered[0].status < 400  # a redirect is no failure
         except BaseException as error:
             if not _is_own(error):
                 await _abandon(scope, error)
@@ -90,7 +93,7 @@ class Connection(web.RequestHandler):
             self._request_in_progress = False
             if self._handler_waiter is not None:
                 self._handler_waiter.set_result(None)
-        if request._state and after.KEY in request._state and answered[0].status < 400:
+        if is_kept and request._state and after.KEY in request._state:
             request._state[after.KEY].start()
         return answered
 

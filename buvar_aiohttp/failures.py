@@ -2,7 +2,8 @@
 
 | what was raised                          | the response                                     | the log            |
 |------------------------------------------|--------------------------------------------------|--------------------|
-| a `Problem` below 500                    | that problem                                     | nothing            |
+| a `Problem` below 500, alone in a group  | that problem                                     | nothing            |
+| too, as a TaskGroup raises it            |                                                  |                    |
 | a `Problem` of 500 and more              | that problem, with an id                         | a warning, with it |
 | `PermissionDenied`                       | 403                                              | nothing            |
 | an HTTPException of aiohttp without body | a problem of that status                         | nothing            |
@@ -44,6 +45,9 @@ def answer(
     """Return the response for *error*. Raises `Broken` where a part of a response is sent already."""
     if isinstance(error, Broken):
         raise error
+    alone = _alone(error)
+    if isinstance(alone, problems.Problem | errors.PermissionDenied):
+        error = alone
     found = _problem(status, error, message)
     if found.status >= 500 and ID not in found.members:
         found = copy.copy(found)  # it may be one that is raised again and again
@@ -67,6 +71,13 @@ def _problem(status: int, error: BaseException | None, message: str | None) -> p
     if status < 500:  # aiohttp's parser says so
         return problems.Problem(status, _of_parser(error, message))
     return problems.Problem(status)
+
+
+def _alone(error: BaseException | None) -> BaseException | None:
+    """Return what a group of one error, as a TaskGroup raises it, stands for; all else is what it is."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _of_parser(error: BaseException | None, message: str | None) -> str:

@@ -281,7 +281,7 @@ class _Writer(Text):
             for each in self.bindings:
                 if each.tp is web.WebSocketResponse:
                     self.write(1, f"{self.variables[each.name]} = socket")
-            self.write(1, f"return await {talked}(socket, {function}({arguments}))")
+            self.write(1, f"return await {talked}(request, socket, {function}({arguments}))")
         elif inspect.isasyncgenfunction(self.handler):
             empty = returns.stream_type(self.handler)
             self.write(1, f"return await stream(request, {function}({arguments}), {status}, {empty!r})")

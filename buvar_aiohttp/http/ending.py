@@ -1,7 +1,7 @@
 """Ending: web sockets and streams of events, which have no end of their own, end when the server stops.
 
-A stream also ends when its client leaves: one that waits for what it is to send next writes nothing by which it would
-learn of that.
+They also end when the client leaves: who waits for what to send next, and writes nothing, would not learn of that. The
+handler of a web socket has some time to end by itself.
 """
 
 from __future__ import annotations
@@ -59,7 +59,20 @@ class Stream:
             self.task.cancel()
 
 
-#: where a request keeps the stream that it is answered with
+#: seconds that the handler of a web socket whose client has left may take to notice, and to end by itself
+GRACE: t.Final = 10.0
+
+
+class Talk(Stream):
+    """What ends the handler of a web socket whose client has left, if it does not end by itself for a while."""
+
+    def leave(self) -> None:
+        """End the handler, if it is still there after `GRACE` seconds: it waits for something else than its client."""
+        self.has_left = True
+        asyncio.get_running_loop().call_later(GRACE, self._cancel)
+
+
+#: where a request keeps the stream that it is answered with, or the talk that it became
 KEY: t.Final = web.RequestKey("buvar.stream", Stream)
 
 

@@ -14,6 +14,7 @@ returns (1000), fails (1011), or the server stops (1001).
 
 from __future__ import annotations
 
+import asyncio
 import collections.abc as c
 import contextlib
 import typing as t
@@ -98,13 +99,26 @@ async def opened(request: web.Request, options: SocketOptions) -> web.WebSocketR
     return socket
 
 
-async def talked(socket: web.WebSocketResponse, talk: c.Coroutine[t.Any, t.Any, t.Any]) -> web.WebSocketResponse:
-    """Return *socket*, closed, when the handler is through. Raises what the handler raises."""
+async def talked(
+    request: web.Request, socket: web.WebSocketResponse, talk: c.Coroutine[t.Any, t.Any, t.Any]
+) -> web.WebSocketResponse:
+    """Return *socket*, closed, when the handler is through.
+
+    Raises what the handler raises, and ConnectionResetError where it had to be ended, since the client has left.
+    """
+    talking = request[ending.KEY] = ending.Talk()
     try:
         await talk
+    except asyncio.CancelledError:
+        if not talking.has_left or talking.task is None:
+            raise
+        talking.task.uncancel()
+        raise ConnectionResetError("the client has left") from None
     except Exception:
         with contextlib.suppress(ConnectionError):
             await socket.close(code=WSCloseCode.INTERNAL_ERROR)
         raise
+    finally:
+        talking.done = True
     await socket.close()
     return socket

@@ -88,7 +88,7 @@ async def test_it_is_left_from_adapters_and_arounds(api):
 
 
 async def test_a_request_that_fails_leaves_nothing(api):
-    """Where the answer is an error, whoever says so, what was added is forgotten."""
+    """Where an error is raised what was added is forgotten, as what a scope holds is undone; a redirect is none."""
     done = Done()
 
     async def work(name):
@@ -103,12 +103,14 @@ async def test_a_request_that_fails_leaves_nothing(api):
             raise ValueError(what)
         if what == "aiohttp":
             raise web.HTTPConflict
-        return http.Response(what, status=400 if what == "status" else 200)
+        if what == "redirect":
+            raise web.HTTPSeeOther("/")
+        return http.Response(what, status=400)
 
     async with api(handler) as client:
-        for what, status in {"problem": 409, "error": 500, "aiohttp": 409, "status": 400, "fine": 200}.items():
-            assert (await client.get(f"/{what}")).status == status
-        assert await done.next() == "fine"
+        for what, status in {"problem": 409, "error": 500, "aiohttp": 409, "redirect": 303, "returned": 400}.items():
+            assert (await client.ask("GET", f"/{what}", allow_redirects=False)).status == status
+        assert [await done.next(), await done.next()] == ["redirect", "returned"]
         assert done.queue.empty()
 
 

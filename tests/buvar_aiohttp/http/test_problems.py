@@ -73,6 +73,23 @@ async def test_denied_permissions(api):
         assert client.events() == []
 
 
+async def test_a_problem_that_is_alone_in_a_group(api):
+    """A TaskGroup raises what one of its tasks does in a group: the answer is what was meant, and the log is silent."""
+
+    async def work(status):
+        raise http.Problem(status, "no") if status == 409 else errors.PermissionDenied("orders.read")
+
+    @http.get("/{status}")
+    async def handler(status: int):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(work(status))
+
+    async with api(handler) as client:
+        for status in (409, 403):
+            assert (await client.get(f"/{status}")).status == status
+        assert client.events() == []
+
+
 async def test_errors_of_aiohttp(api):
     """They are problems, with their headers, but for those that have a body of their own, and redirects."""
     async with api(fail) as client:

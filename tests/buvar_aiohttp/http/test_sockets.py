@@ -9,6 +9,7 @@ from aiohttp import WSMsgType, web
 
 from buvar import di
 from buvar_aiohttp import http
+from buvar_aiohttp.http import ending
 
 
 class Store:
@@ -174,6 +175,35 @@ async def test_what_stands_around_a_socket(api):
         assert (await refused(client, "/"))[0] == 401
         async with client.session.ws_connect("/", headers={"Authorization": "x"}) as socket:
             assert (await socket.receive()).data == "ada"
+
+
+async def test_a_handler_that_waits_is_ended_when_its_client_has_left(api, monkeypatch):
+    """One that waits for something else than its client has some time to end; then its scope closes with that."""
+    monkeypatch.setattr(ending, "GRACE", 0.05)
+    loop, seen = asyncio.get_running_loop(), asyncio.Queue()
+
+    def note(what):
+        loop.call_soon_threadsafe(seen.put_nowait, what)
+
+    async def unit() -> c.AsyncIterator[Store]:
+        try:
+            yield Store()
+        except BaseException as error:
+            note(type(error))
+            raise
+
+    async def prepare_unit():
+        di.scoped(unit)
+
+    @http.websocket("/")
+    async def wait(socket: web.WebSocketResponse, store: Store) -> None:
+        await asyncio.Event().wait()
+
+    async with api(wait, plugins=[prepare_unit]) as client:
+        socket = await client.session.ws_connect("/")
+        socket._response.connection.transport.abort()
+        assert await asyncio.wait_for(seen.get(), 20) is ConnectionResetError
+        assert client.events() == []
 
 
 async def test_what_yields_cannot_talk(api):
