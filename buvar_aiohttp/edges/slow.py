@@ -7,6 +7,7 @@ for how long: so requests pay nothing for it. A client is waited for
 |-------------------------------------|----------------------------------------|-------------------------------------|
 | the head of its first request lacks | it connected                           | 408, and the connection is closed   |
 | a body is not at its end            | its last byte, while somebody may read | reading it raises a 408; closed      |
+| it reads nothing of what it is sent | what it last read                      | the connection is cut               |
 | a further head lacks                | the last response                      | ``keepalive_timeout`` has it closed |
 
 However a head trickles in, its time does not begin anew; and who begins a further one has no more of the server than
@@ -68,6 +69,8 @@ class Watch:
                 since = since if former == waits else now
                 if now - since < self.seconds:
                     self._since[each] = waits, since
+                elif waits[0] == "answer":
+                    cut(each)
                 else:
                     let_go(each)
         if connections:
@@ -78,6 +81,10 @@ def waits_for(connection: t.Any) -> Waits | None:
     """Return what *connection* waits for its client with, and how far that is; None if it does not."""
     count: int = connection._request_count
     request = connection._current_request
+    buffered = 0 if connection.transport is None else connection.transport.get_write_buffer_size()
+    if buffered:  # what the client has not read is more than the system keeps for it
+        sent = 0 if request is None else request.writer.output_size
+        return "answer", count, sent - buffered
     if request is not None:
         payload = request._payload
         paused = connection._reading_paused or connection._upgraded
@@ -97,6 +104,12 @@ def let_go(connection: t.Any) -> None:
         connection._lingering_time = 0.0  # what it still sends is not waited for
         request._message = request._message._replace(should_close=True)
         request._payload.set_exception(problems.Problem(408, _TEXT))
+
+
+def cut(connection: t.Any) -> None:
+    """Cut *connection*: whoever writes to it learns that its client has left."""
+    log.info("a client did not read its answer in time", remote=_remote(connection.peername))
+    connection.transport.abort()
 
 
 def _remote(peername: t.Any) -> str | None:

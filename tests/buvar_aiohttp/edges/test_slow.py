@@ -123,6 +123,42 @@ async def test_a_handler_may_take_its_time(edged):
         assert (await ask("/work", "POST")).text == "0"
 
 
+async def test_who_reads_nothing_of_an_answer_is_cut_off(edged):
+    """The handler learns that its client has left; one that reads on, however slowly, has all of its answer."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    async def plugin():
+        async def endless(request):
+            response = web.StreamResponse()
+            await response.prepare(request)
+            try:
+                while True:
+                    await response.write(b"x" * 65536)
+            finally:
+                loop.call_soon_threadsafe(ended.set)
+
+        async def large(request):
+            return web.Response(body=b"x" * 2**23)
+
+        router = context.get(web.Application).router
+        router.add_get("/endless", endless)
+        router.add_get("/large", large)
+
+    async with edged(plugin, read_timeout=1.0) as ask:  # the system's buffers take some of it at a time
+        async with connect(ask) as (reader, writer):
+            reader._transport.pause_reading()
+            writer.write(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.wait_for(ended.wait(), 20)
+        async with connect(ask) as (reader, writer):
+            writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = 0
+            while piece := await reader.read(2**20):
+                length += len(piece)
+                await asyncio.sleep(SHORT / 5)
+            assert (head[9:12], length) == (b"200", 2**23)
+
+
 async def test_web_sockets_may_be_silent(edged):
     """A web socket on which nothing is said is not let go."""
     async with edged(read_timeout=SHORT) as ask, ask.session.ws_connect("/socket") as socket:
