@@ -60,6 +60,7 @@ class Connection(web.RequestHandler):
         _enter(components)
         scope = components.maps[0]
         self._request_in_progress = True
+        is_kept = False
         try:
             try:
                 self._current_request = request
