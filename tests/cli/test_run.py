@@ -8,6 +8,8 @@ import tempfile
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 APP = """
 import asyncio, json, os
 from buvar import ConfigSource, context, fork, plugin

@@ -11,6 +11,8 @@ import pytest
 
 from buvar.forking.slot import FIRST_PAUSE, LONGEST_PAUSE, Slot
 
+pytestmark = pytest.mark.slow
+
 FORK = "fork.stage(serve, forks=2, sockets=['tcp://127.0.0.1:0'])\n"
 REPLACING = "worker died, replacing it"
 
