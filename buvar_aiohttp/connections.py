@@ -17,7 +17,7 @@ from buvar import context, scopes
 
 from . import failures, files
 from .edges import around, slow
-from .http import after, ending, results
+from .http import after, answers, ending
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -30,7 +30,7 @@ if t.TYPE_CHECKING:
 _UNMATCHED: t.Final = frozenset({web.HTTPNotFound, web.HTTPMethodNotAllowed})
 
 #: what nearly all responses are; others are looked at
-_KNOWN: t.Final[frozenset[type]] = frozenset({web.Response, results.Answer})
+_KNOWN: t.Final[frozenset[type]] = frozenset({web.Response, answers.Answer})
 
 # redirects what no route matches to the same path with a slash at its end, or with fewer slashes in it, if that is one
 _normalize_path = web.normalize_path_middleware()

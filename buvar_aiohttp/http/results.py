@@ -22,12 +22,12 @@ import typing as t
 
 import attrs
 import msgspec
-from aiohttp import compression_utils, hdrs, web
-from multidict import CIMultiDict
+from aiohttp import hdrs, web
 
 from buvar.components import missing
 
 from . import ending
+from .answers import Answer
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -99,19 +99,6 @@ _BYTES: t.Final = frozenset({bytes, bytearray, memoryview})
 _encoder: t.Final = msgspec.json.Encoder(enc_hook=_stand_in)
 #: return an object as JSON
 encode: t.Final = _encoder.encode
-
-
-class Answer(web.Response):
-    """A response of bytes. It is made in two thirds of the time, since it is not looked at what else it could be."""
-
-    _zlib_executor_size = compression_utils.MAX_SYNC_CHUNK_SIZE
-    _zlib_executor = None
-
-    def __init__(self, body: bytes, media_type: str, status: int) -> None:
-        headers = CIMultiDict[str]()
-        headers[hdrs.CONTENT_TYPE] = media_type
-        web.StreamResponse.__init__(self, status=status, _real_headers=headers)
-        self._body = body
 
 
 def respond(value: t.Any, status: int = 200) -> web.StreamResponse:
