@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import typing as t
 
 import pytest
 
@@ -135,7 +136,7 @@ def test_wrong_paths_are_told(settings, told):
 
 
 @http.post("/hostile/{part}", tags=[HOSTILE], summary=HOSTILE, raises={409: HOSTILE}, status=201)
-async def hostile(part: str, body: dict[str, str | None] = {}) -> dict[str, str]:
+async def hostile(part: str, body: t.Annotated[dict[str, str | None], http.Body] = {}) -> dict[str, str]:
     __doc__
     return {"said": HOSTILE}
 
