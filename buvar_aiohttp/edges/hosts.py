@@ -61,6 +61,12 @@ class Hosts:
         """Let a request for one of the hosts pass. Raises `problems.Problem` for all others."""
         if hdrs.HOST not in request.headers and request.version >= HttpVersion11:
             raise problems.Problem(400, "the header Host is missing")
+        url = request._message.url
+        if url.absolute and headers.host_of(request.headers.get(hdrs.HOST, url.authority)) != headers.host_of(
+            url.authority
+        ):
+            # by RFC 9112 that of the URL goes before the header, which others may read even so
+            raise problems.Problem(400, "the URL and the header Host name different hosts")
         status = self.allows(request.host)
         if status == 400:
             raise problems.Problem(400, "the header Host is no host")
