@@ -19,7 +19,7 @@ from buvar.di import signature
 from buvar.di.text import Text
 
 from . import bodies, markers, refusal, results, returns, sockets
-from .sources import Binding
+from .sources import Binding, injected
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -252,21 +252,15 @@ class _Writer(Text):
 
     def inject(self) -> None:
         bindings = [each for each in self.bindings if each.marker is None and each.name not in self.given]
-        others = [each for each in bindings if each.tp not in {web.Request, web.WebSocketResponse}]
         for each in bindings:
             if each.tp is web.Request:
                 self.write(1, f"{self.variables[each.name]} = request")
             elif each.tp is web.WebSocketResponse:  # it is opened when all else is there
                 self.write(1, f"{self.variables[each.name]} = None")
-        if not others:
-            return
-        needs = [
-            di.Parameter.of(each.name, each.tp, {}, default=each.default, keyword_only=each.keyword_only)
-            for each in others
-        ]
-        bound = self.adapters.bind_injected(di.Injected(self.handler, tuple(needs), (web.Request,)))
-        variables = ", ".join(self.variables[each.name] for each in others)
-        self.write(1, f"{variables} = await {self.name('inject', bound)}()")
+        needs = injected(self.handler, bindings)
+        if needs.parameters:
+            variables = ", ".join(self.variables[str(each.name)] for each in needs.parameters)
+            self.write(1, f"{variables} = await {self.name('inject', self.adapters.bind_injected(needs))}()")
 
     def call(self) -> None:
         function = self.name("handler", self.handler)

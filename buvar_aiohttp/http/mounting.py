@@ -84,7 +84,7 @@ class Endpoint:
 
     def needs(self) -> tuple[di.Injected, ...]:
         """Return what is injected: into the handler, and into what stands around it."""
-        handler = self.signature.injected(self.bindings())
+        handler = sources.injected(self.signature.handler, self.bindings())
         return (handler, *(chain.injected(each) for each in self.found.around))
 
     def check(self) -> None:

@@ -54,7 +54,7 @@ def stream_type(handler: t.Any) -> str:
 
 def _of_stream(tp: t.Any) -> Returned:
     """Return what an async generator sends, which is annotated ``AsyncIterator[X]`` or the like."""
-    item = next(iter(t.get_args(sources._plain(tp))), t.Any)
+    item = next(iter(t.get_args(sources.plain(tp))), t.Any)
     kinds = {_media_type(each) for each in _members(item)}
     if kinds == {results.JSON}:
         return Returned({results.LINES: item})
@@ -66,19 +66,19 @@ def _of_values(tp: t.Any) -> Returned:
     contents: dict[str, t.Any] = {}
     found: list[t.Any] = []
     for each in members:
-        if not _is_open(each) and sources._plain(each) not in {None, types.NoneType, t.Never, t.NoReturn}:
+        if not _is_open(each) and sources.plain(each) not in {None, types.NoneType, t.Never, t.NoReturn}:
             kind = _media_type(each)
             contents.setdefault(kind, missing)
             found += [each] if kind == results.JSON else []
     if found:
         contents[results.JSON] = t.Union[tuple(found)]  # noqa: UP007 - it has no other spelling for a tuple
-    is_empty = any(sources._plain(each) in {None, types.NoneType} for each in members)
+    is_empty = any(sources.plain(each) in {None, types.NoneType} for each in members)
     return Returned(contents, is_empty, any(map(_is_open, members)))
 
 
 def _members(tp: t.Any) -> c.Iterator[t.Any]:
     """Yield what a value of *tp* may be, where a `results.Response` is its value."""
-    bare = sources._plain(tp)
+    bare = sources.plain(tp)
     if t.get_origin(bare) in {t.Union, types.UnionType}:
         for each in typeform.members(bare):
             yield from _members(each)
@@ -89,14 +89,14 @@ def _members(tp: t.Any) -> c.Iterator[t.Any]:
 
 
 def _is_open(tp: t.Any) -> bool:
-    bare = sources._plain(tp)
+    bare = sources.plain(tp)
     if isinstance(bare, t.TypeVar) or bare in {t.Any, object, results.Response}:
         return True
     return isinstance(bare, type) and issubclass(bare, web.StreamResponse)
 
 
 def _media_type(tp: t.Any) -> str:
-    bare = sources._plain(tp)
+    bare = sources.plain(tp)
     if t.get_origin(bare) is t.Literal:
         return TEXT if all(isinstance(each, str) for each in t.get_args(bare)) else results.JSON
     if isinstance(bare, type):

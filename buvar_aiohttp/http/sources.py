@@ -64,7 +64,7 @@ class Binding:
     @property
     def is_required(self) -> bool:
         """Whether the request has to say it: what may be None is None by default."""
-        return self.default is missing and types.NoneType not in typeform.members(_plain(self.tp))
+        return self.default is missing and types.NoneType not in typeform.members(plain(self.tp))
 
     @property
     def key(self) -> str:
@@ -97,14 +97,15 @@ class Signature:
 
         return tuple(decided(each) for each in self.bindings)
 
-    def injected(self, bindings: c.Iterable[Binding]) -> di.Injected:
-        """Return what of *bindings* is injected."""
-        needs = [
-            di.Parameter.of(each.name, each.tp, {}, default=each.default, keyword_only=each.keyword_only)
-            for each in bindings
-            if each.marker is None and each.tp is not web.WebSocketResponse
-        ]
-        return di.Injected(self.handler, tuple(needs), (web.Request,))
+
+def injected(handler: t.Any, bindings: c.Iterable[Binding]) -> di.Injected:
+    """Return what of *bindings* is injected into *handler*: not the request, and the web socket, which are at hand."""
+    needs = [
+        di.Parameter.of(each.name, each.tp, {}, default=each.default, keyword_only=each.keyword_only)
+        for each in bindings
+        if each.marker is None and each.tp not in {web.Request, web.WebSocketResponse}
+    ]
+    return di.Injected(handler, tuple(needs), (web.Request,))
 
 
 def read(
@@ -176,7 +177,7 @@ def _read(handler: t.Any, parameter: inspect.Parameter, path: c.Container[str]) 
     many = found is not None and _takes_all(found, tp)
     if many and isinstance(found, markers.Path | markers.Cookie):
         raise wrong(handler, f"its parameter {name!r} is a {typeform.show(tp)}, and a {found.source} has one value")
-    if not many and isinstance(found, _OF_TEXTS) and not (is_scalar(tp) or _plain(tp) in {t.Any, object}):
+    if not many and isinstance(found, _OF_TEXTS) and not (is_scalar(tp) or plain(tp) in {t.Any, object}):
         shown = typeform.show(tp)
         raise wrong(handler, f"its parameter {name!r} comes from the {found.source}, and no {shown} is made of a text")
     return Binding(name, tp, found, default, parameter.kind is parameter.KEYWORD_ONLY, many)
@@ -239,7 +240,7 @@ def _hidden(tp: t.Any, seen: tuple[t.Any, ...] = ()) -> c.Iterator[markers.Marke
     """Yield the markers that stand deeper inside of *tp*, where nobody looks for them."""
     if any(each is tp for each in seen):  # a type that a `type` statement names may have itself inside
         return
-    for each in t.get_args(_plain(tp)):
+    for each in t.get_args(plain(tp)):
         yield from _marked(each)[0]
         yield from _hidden(each, (*seen, tp))
 
@@ -259,7 +260,7 @@ def _by_type(name: str, tp: t.Any, path: c.Container[str]) -> markers.Marker | N
 
 def is_scalar(tp: t.Any) -> bool:
     """Tell whether *tp* is written as one text: a number, a date, a member of an enum, or one of several such."""
-    tp = _plain(tp)
+    tp = plain(tp)
     if t.get_origin(tp) is t.Literal:
         return True
     if t.get_origin(tp) in {t.Union, types.UnionType}:
@@ -269,13 +270,13 @@ def is_scalar(tp: t.Any) -> bool:
 
 def is_file(tp: t.Any) -> bool:
     """Tell whether a file can become a *tp*: bytes, or aiohttp's class."""
-    members = {_plain(each) for each in typeform.members(_plain(tp))} - {types.NoneType}
+    members = {plain(each) for each in typeform.members(plain(tp))} - {types.NoneType}
     return len(members) == 1 and members <= {bytes, web.FileField}
 
 
 def collection_of(tp: t.Any) -> type | None:
     """Return the class that several values are collected in for a *tp*: list, tuple, set or frozenset; None for one."""
-    members = [_plain(each) for each in typeform.members(_plain(tp)) if each is not types.NoneType]
+    members = [plain(each) for each in typeform.members(plain(tp)) if each is not types.NoneType]
     origin = t.get_origin(members[0]) if len(members) == 1 else None
     if origin not in _CONTAINERS:
         return None
@@ -284,12 +285,12 @@ def collection_of(tp: t.Any) -> type | None:
 
 def raw_of(tp: t.Any) -> type | None:
     """Return bytes or str where that is what stands behind *tp*, which may be None too; else None."""
-    members = {_plain(each) for each in typeform.members(_plain(tp))} - {types.NoneType}
+    members = {plain(each) for each in typeform.members(plain(tp))} - {types.NoneType}
     return members.pop() if members in ({bytes}, {str}) else None
 
 
 def _is_many(tp: t.Any, is_item: c.Callable[[t.Any], bool] = is_scalar) -> bool:
-    tp = _plain(tp)
+    tp = plain(tp)
     if t.get_origin(tp) in {t.Union, types.UnionType}:
         rest = [each for each in t.get_args(tp) if each is not types.NoneType]
         return len(rest) == 1 and _is_many(rest[0], is_item)
@@ -297,7 +298,7 @@ def _is_many(tp: t.Any, is_item: c.Callable[[t.Any], bool] = is_scalar) -> bool:
     return t.get_origin(tp) in _CONTAINERS and bool(inner) and all(is_item(each) for each in inner)
 
 
-def _plain(tp: t.Any) -> t.Any:
+def plain(tp: t.Any) -> t.Any:
     """Return what stands behind names and notes: of ``NewType``, ``type X = …`` and ``Annotated``."""
     while True:
         if t.get_origin(tp) is t.Annotated:
@@ -312,7 +313,7 @@ def _plain(tp: t.Any) -> t.Any:
 
 def _never_none(binding: Binding) -> Binding:
     """Return *binding* for a type without None, which no text says: it is None where the request does not say it."""
-    if binding.source in {None, "body"} or types.NoneType not in typeform.members(_plain(binding.tp)):
+    if binding.source in {None, "body"} or types.NoneType not in typeform.members(plain(binding.tp)):
         return binding
     default = None if binding.default is missing else binding.default
     return attrs.evolve(binding, tp=_without_none(binding.tp), default=default)
@@ -327,7 +328,7 @@ def _without_none(tp: t.Any) -> t.Any:
 
 
 def _may_be_body(tp: t.Any) -> bool:
-    tp = _plain(tp)
+    tp = plain(tp)
     if t.get_origin(tp) in {t.Union, types.UnionType}:
         return all(_may_be_body(each) for each in t.get_args(tp) if each is not types.NoneType)
     tp = t.get_origin(tp) or tp
@@ -337,7 +338,7 @@ def _may_be_body(tp: t.Any) -> bool:
 
 
 def _is_provided(tp: t.Any, components: Components, registry: di.Adapters) -> bool:
-    members = [each for each in typeform.members(_plain(tp)) if each is not types.NoneType]
+    members = [each for each in typeform.members(plain(tp)) if each is not types.NoneType]
     return any(each in components or each in registry for each in members)
 
 
@@ -348,7 +349,7 @@ def check_injected(handler: t.Any, binding: Binding, components: Components, reg
     """
     if _is_injected(binding.tp) or _is_provided(binding.tp, components, registry):
         return
-    members = [_plain(each) for each in typeform.members(_plain(binding.tp)) if each is not types.NoneType]
+    members = [plain(each) for each in typeform.members(plain(binding.tp)) if each is not types.NoneType]
     if any((t.get_origin(each) or each) in _BUILTINS for each in members):
         shown = typeform.show(binding.tp)
         advice = f"if it is the body, write Annotated[{shown}, http.Body]"
