@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 
 
 class Answer(web.Response):
-    """A response of bytes. It is made in two thirds of the time, since it is not looked at what else it could be."""
+    """A response of bytes: it is not looked at what else it could be."""
 
     _zlib_executor_size = compression_utils.MAX_SYNC_CHUNK_SIZE
     _zlib_executor = None
